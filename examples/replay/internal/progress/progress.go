@@ -45,8 +45,12 @@ func Start(out io.Writer, terminal bool, total int64) *Meter {
 	interval := lineInterval
 	if terminal {
 		interval = barInterval
+		size := total
+		if size == 0 {
+			size = -1 // the library takes a bar of no length for a finished one
+		}
 		m.bar = progressbar.NewOptions64(
-			max(total, -1),
+			size,
 			progressbar.OptionSetWriter(out),
 			progressbar.OptionShowBytes(true),
 			progressbar.OptionShowCount(),
