@@ -55,7 +55,6 @@ func Start(out io.Writer, terminal bool, total int64) *Meter {
 			progressbar.OptionShowBytes(true),
 			progressbar.OptionShowCount(),
 			progressbar.OptionUseIECUnits(true),
-			progressbar.OptionThrottle(barInterval/2), // show sets two things, one of them draws
 			progressbar.OptionUseANSICodes(true),
 			progressbar.OptionFullWidth(),
 			progressbar.OptionClearOnFinish(),
@@ -115,13 +114,13 @@ func (m *Meter) show(now time.Time) {
 		_, _ = fmt.Fprintln(m.out, line(m.state, m.total, perSecond))
 		return
 	}
-	m.bar.Describe(fmt.Sprintf("%d lines, %.0f items/s", m.state.Lines, perSecond))
 	// Short of the end, because the library would take a full bar for a finished one; lines may still wait to be accepted.
 	shown := m.state.Bytes
 	if m.total > 0 {
 		shown = min(shown, m.total-1)
 	}
 	_ = m.bar.Set64(shown)
+	m.bar.Describe(fmt.Sprintf("%d lines, %.0f items/s", m.state.Lines, perSecond)) // draws
 }
 
 func line(state State, total int64, perSecond float64) string {
