@@ -20,6 +20,8 @@ const (
 	shownBurns  = 3
 	shownOthers = 2
 
+	shownSuspects = 3
+
 	clock = "15:04:05"
 )
 
@@ -92,22 +94,18 @@ func (c *Console) burn(e events.Event, at time.Time) {
 	}
 	mark := c.card.Burn(e.SLO, said, at)
 	name := e.Name + " " + marks[mark].word
-	// What is wrong is never condensed but by its own number.
+	// Right and wrong ones are counted apart, so that many right ones hide no wrong one.
 	if c.shown[name]++; c.shown[name] > shownBurns {
 		c.rest.add(name)
 		return
 	}
 	c.page.paragraph(c.stamp(at), marks[mark].style, marks[mark].sign+" "+headline(e))
 	c.page.paragraph(indent, plain, sentence(e))
-	for i, s := range e.Suspects {
-		if i == 1 { // the likeliest explains itself, the others only matter if it is wrong
-			if mark == score.Right {
-				break
-			}
-		}
-		if i == shownBurns {
-			break
-		}
+	shown := e.Suspects[:min(len(e.Suspects), shownSuspects)]
+	if mark == score.Right {
+		shown = shown[:1] // the others matter only where the first is wrong
+	}
+	for i, s := range shown {
 		c.page.paragraph(indent, faint, fmt.Sprintf("%d. %s, score %.2f: %s", i+1, s.Culprit, s.Score, s.Reason))
 	}
 }

@@ -28,15 +28,23 @@ const (
 type page struct {
 	w      io.Writer
 	colour bool
+	blanks bool // the last line is blank
 }
 
-func (p *page) blank() { fmt.Fprintln(p.w) }
+// blank ends a paragraph; twice is as good as once.
+func (p *page) blank() {
+	if !p.blanks {
+		fmt.Fprintln(p.w)
+	}
+	p.blanks = true
+}
 
 func (p *page) line(s style, text string) {
 	if p.colour && s != plain {
 		text = string(s) + text + reset
 	}
 	fmt.Fprintln(p.w, text)
+	p.blanks = false
 }
 
 // paragraph writes text to the right of a prefix, and its further lines below its first.
@@ -47,7 +55,7 @@ func (p *page) paragraph(prefix string, s style, text string) {
 			line = string(s) + line + reset
 		}
 		fmt.Fprintln(p.w, strings.TrimRight(prefix+line, " "))
-		prefix = left
+		p.blanks, prefix = false, left
 	}
 }
 

@@ -22,7 +22,7 @@ func table(p *page, r score.Report) {
 		p.blank()
 		p.paragraph("", red, fmt.Sprintf("%s without a fault:", plural(len(r.FalseAlarms), "alarm")))
 		for _, a := range r.FalseAlarms {
-			p.paragraph("  ", red, fmt.Sprintf("%s %s → %s", a.At.Format(clock), a.SLO, said(a.Said)))
+			p.paragraph("  ", red, a.At.Format(clock)+" "+a.SLO+naming(a.Said))
 		}
 	}
 	p.blank()
@@ -79,6 +79,13 @@ func summary(r score.Report) string {
 	}
 	return fmt.Sprintf("%d of %s answered right, %s without a fault, %s heard.",
 		right, plural(len(r.Answers), "fault"), plural(len(r.FalseAlarms), "alarm"), plural(r.Events, "event"))
+}
+
+func naming(c *fault.Culprit) string {
+	if c == nil {
+		return ""
+	}
+	return " → " + c.String()
 }
 
 func said(c *fault.Culprit) string {

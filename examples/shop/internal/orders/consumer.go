@@ -32,7 +32,7 @@ type Consumer struct {
 	group     string
 	handle    Handler
 	duration  metric.Float64Histogram
-	pending   metric.Int64Gauge
+	pending   metric.Registration
 
 	conn    *nats.Conn
 	stop    context.CancelFunc
@@ -44,9 +44,6 @@ type Consumer struct {
 // long after the request that made it has ended.
 func (b *Broker) Consume(ctx context.Context, t *telemetry.Telemetry, group string, workers int, handle Handler) (*Consumer, error) {
 	c := &Consumer{telemetry: t, group: group, handle: handle}
-	if err := c.measure(); err != nil {
-		return nil, err
-	}
 	nc, js, err := b.connect(group)
 	if err != nil {
 		return nil, err
@@ -59,6 +56,10 @@ func (b *Broker) Consume(ctx context.Context, t *telemetry.Telemetry, group stri
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("create consumer %s: %w", group, err)
+	}
+	if err := c.measure(consumer); err != nil {
+		nc.Close()
+		return nil, err
 	}
 
 	running, stop := context.WithCancel(context.Background())
@@ -78,7 +79,7 @@ func (b *Broker) Consume(ctx context.Context, t *telemetry.Telemetry, group stri
 	return c, nil
 }
 
-func (c *Consumer) measure() (err error) {
+func (c *Consumer) measure(consumer jetstream.Consumer) (err error) {
 	meter := c.telemetry.Meter()
 	c.duration, err = meter.Float64Histogram("messaging.process.duration",
 		metric.WithDescription("Duration of processing operation."),
@@ -87,9 +88,21 @@ func (c *Consumer) measure() (err error) {
 	if err != nil {
 		return err
 	}
-	c.pending, err = meter.Int64Gauge("shop.orders.pending",
-		metric.WithDescription("Orders in the topic that this group has not received yet."),
+	pending, err := meter.Int64ObservableGauge("shop.orders.pending",
+		metric.WithDescription("Orders in the topic that this group has not processed yet."),
 		metric.WithUnit("{message}"))
+	if err != nil {
+		return err
+	}
+	attrs := metric.WithAttributes(semconv.MessagingConsumerGroupName(c.group))
+	c.pending, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		info, err := consumer.Info(ctx)
+		if err != nil {
+			return err
+		}
+		o.ObserveInt64(pending, int64(info.NumPending)+int64(info.NumAckPending), attrs)
+		return nil
+	}, pending)
 	return err
 }
 
@@ -141,9 +154,6 @@ func (c *Consumer) process(ctx context.Context, msg jetstream.Msg) {
 	attrs := metric.WithAttributes(append(conventions("process", semconv.MessagingOperationTypeProcess),
 		semconv.MessagingConsumerGroupName(c.group))...)
 	c.duration.Record(ctx, time.Since(start).Seconds(), attrs)
-	if meta, err := msg.Metadata(); err == nil {
-		c.pending.Record(ctx, int64(meta.NumPending), metric.WithAttributes(semconv.MessagingConsumerGroupName(c.group)))
-	}
 }
 
 func (c *Consumer) try(ctx context.Context, msg jetstream.Msg) error {
@@ -161,5 +171,6 @@ func (c *Consumer) try(ctx context.Context, msg jetstream.Msg) error {
 func (c *Consumer) Close() {
 	c.stop()
 	c.workers.Wait()
+	_ = c.pending.Unregister() // there is nothing left to ask
 	c.conn.Close()
 }

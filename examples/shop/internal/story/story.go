@@ -47,6 +47,9 @@ func (c Config) Validate() error {
 	if err := c.Plan.Validate(); err != nil {
 		return err
 	}
+	if _, err := fault.Select(new(shop.Shop).Faults(), c.Faults); err != nil {
+		return err
+	}
 	if len(c.Faults) > 0 && c.Plan.Slots() == 0 {
 		return fmt.Errorf("a run of %s has no room for a fault: the first ends at %s",
 			c.Plan.Duration, c.Plan.Warmup+c.Plan.Every)
