@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,6 +45,10 @@ const (
 
 	spanQueue = 8192
 
+	// An export that fails is tried again for a short while only: by then there is newer telemetry
+	// to tell, and at the end of the shop nobody wants to wait.
+	exportTimeout   = 2 * time.Second
+	retryAfter      = 500 * time.Millisecond
 	shutdownTimeout = 5 * time.Second
 )
 
@@ -85,15 +90,27 @@ func start(ctx context.Context, service Service, conn *grpc.ClientConn) (*Teleme
 	if err != nil {
 		return nil, err
 	}
-	spans, err := otlptracegrpc.New(ctx, otlptracegrpc.WithGRPCConn(conn))
+	retry := otlptracegrpc.RetryConfig{
+		Enabled: true, InitialInterval: retryAfter, MaxInterval: retryAfter, MaxElapsedTime: exportTimeout,
+	}
+	spans, err := otlptracegrpc.New(ctx,
+		otlptracegrpc.WithGRPCConn(conn),
+		otlptracegrpc.WithTimeout(exportTimeout),
+		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig(retry)))
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := otlpmetricgrpc.New(ctx, otlpmetricgrpc.WithGRPCConn(conn))
+	metrics, err := otlpmetricgrpc.New(ctx,
+		otlpmetricgrpc.WithGRPCConn(conn),
+		otlpmetricgrpc.WithTimeout(exportTimeout),
+		otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig(retry)))
 	if err != nil {
 		return nil, err
 	}
-	logs, err := otlploggrpc.New(ctx, otlploggrpc.WithGRPCConn(conn))
+	logs, err := otlploggrpc.New(ctx,
+		otlploggrpc.WithGRPCConn(conn),
+		otlploggrpc.WithTimeout(exportTimeout),
+		otlploggrpc.WithRetry(otlploggrpc.RetryConfig(retry)))
 	if err != nil {
 		return nil, err
 	}
@@ -155,13 +172,13 @@ func (t *Telemetry) Meter() metric.Meter { return t.Metrics.Meter(scope) }
 func (t *Telemetry) Shutdown(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
-	err := errors.Join(
-		t.Traces.Shutdown(ctx),
-		t.Logs.Shutdown(ctx),
-		t.Metrics.Shutdown(ctx),
-		t.conn.Close(),
-	)
-	if err != nil {
+	errs := make([]error, 3)
+	var flushes sync.WaitGroup // at once: without a collector each of them takes its time
+	for i, shutdown := range []func(context.Context) error{t.Traces.Shutdown, t.Logs.Shutdown, t.Metrics.Shutdown} {
+		flushes.Go(func() { errs[i] = shutdown(ctx) })
+	}
+	flushes.Wait()
+	if err := errors.Join(append(errs, t.conn.Close())...); err != nil {
 		otel.Handle(err)
 	}
 }
