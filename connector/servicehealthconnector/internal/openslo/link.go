@@ -1,0 +1,312 @@
+package openslo
+
+import (
+	"math/big"
+	"strings"
+)
+
+// link follows the references and makes objectives of the SLOs.
+func (r *reader) link(docs *library) []Objective {
+	var objectives []Objective
+	names := map[string]Source{}
+	for _, s := range docs.inTheirOrder {
+		for _, o := range r.objectives(s, docs) {
+			if first, twice := names[o.Name]; twice && first != o.Source {
+				r.refuseOnce(o.Source, "an objective of the name %q is already at %s", o.Name, first)
+				continue
+			}
+			names[o.Name] = o.Source
+			objectives = append(objectives, o)
+		}
+	}
+	r.unused(docs)
+	return objectives
+}
+
+// unused refuses the documents that say what to measure or when to alert, and would do neither. Those that only describe what
+// there is (Service, DataSource, AlertNotificationTarget) ask for nothing.
+func (r *reader) unused(docs *library) {
+	complain := func(of *meta, user string) {
+		if !of.used {
+			r.refuse(of.at, "no %s refers to the %s %q, so that it has no effect", user, of.kind, of.name)
+		}
+	}
+	for _, name := range sortedKeys(docs.indicators) {
+		complain(&docs.indicators[name].meta, kindSLO)
+	}
+	for _, name := range sortedKeys(docs.policies) {
+		p := docs.policies[name]
+		complain(&p.meta, kindSLO)
+		// What an unused policy refers to is in use as soon as the policy is.
+		for _, ref := range p.conditions {
+			if c, ok := docs.conditions[ref.name]; ok {
+				c.used = true
+			}
+		}
+	}
+	for _, name := range sortedKeys(docs.conditions) {
+		complain(&docs.conditions[name].meta, kindPolicy)
+	}
+}
+
+func (r *reader) objectives(s *slo, docs *library) []Objective {
+	found, ok := r.indicatorOf(s, docs)
+	if !ok {
+		return nil
+	}
+	template := Objective{
+		Service: s.service, DisplayName: s.displayName, Description: s.description,
+		Window: s.window, Indicator: found.indicator, GroupBy: found.groupBy,
+		Runbook: s.runbook, Source: s.at,
+	}
+	if of, ok := docs.services[s.serviceRef]; ok && template.Runbook == "" {
+		template.Runbook = of.runbook
+	}
+	alerts := r.alerts(s, template.Runbook, docs)
+	if len(s.policies) == 0 {
+		alerts = r.defaults(s, template.Runbook)
+	}
+	var objectives []Objective
+	for _, g := range s.goals {
+		o := template
+		o.Name = s.name
+		if len(s.goals) > 1 {
+			o.Name += "/" + g.name()
+		}
+		if g.displayName != "" {
+			o.DisplayName = g.displayName
+		}
+		if len(s.goals) > 1 {
+			o.Source = g.at
+		}
+		if !r.compare(g, &o) || g.target == nil {
+			continue
+		}
+		o.Target, _ = g.target.Float64()
+		o.Conditions = r.reachable(g, alerts)
+		objectives = append(objectives, o)
+	}
+	return objectives
+}
+
+// name is what tells an objective from the others of its SLO.
+func (g goal) name() string {
+	if name := slug(g.displayName); name != "" {
+		return name
+	}
+	if g.target == nil {
+		return ""
+	}
+	percent := new(big.Rat).Mul(g.target, big.NewRat(100, 1)).FloatString(7)
+	return strings.TrimSuffix(strings.TrimRight(percent, "0"), ".")
+}
+
+// compare gives the indicator of an objective its operator and threshold, if it is one that has them.
+func (r *reader) compare(g goal, o *Objective) bool {
+	if o.Indicator.Value.Text == "" {
+		if g.op != "" {
+			r.refuse(g.opAt, "belongs to a thresholdMetric")
+		}
+		if g.value != nil {
+			r.refuse(g.valueAt, "belongs to a thresholdMetric")
+		}
+		return g.op == "" && g.value == nil
+	}
+	if g.op == "" {
+		r.refuseOnce(g.opAt, "is missing: lt, lte, gt or gte; the measured value stands on the left")
+	}
+	if g.value == nil {
+		r.refuseOnce(g.valueAt, "is missing: what the measured value is compared with")
+	}
+	if g.op == "" || g.value == nil {
+		return false
+	}
+	o.Indicator.Op = g.op
+	o.Indicator.Threshold, _ = g.value.Float64()
+	return true
+}
+
+// bound is an indicator with its references followed.
+type bound struct {
+	indicator Indicator
+	groupBy   []string
+}
+
+func (r *reader) indicatorOf(s *slo, docs *library) (bound, bool) {
+	from := s.indicator.inlined
+	if s.indicator.name != "" {
+		found, ok := docs.indicators[s.indicator.name]
+		if !ok {
+			r.refuse(s.indicator.at, "there is no SLI %q", s.indicator.name)
+			return bound{}, false
+		}
+		found.used = true
+		from = found
+	}
+	if from == nil {
+		return bound{}, false
+	}
+	for _, part := range []*metric{from.total, from.good, from.bad, from.value} {
+		r.checkSource(part, docs)
+	}
+	base := from.total
+	if base == nil {
+		base = from.value
+	}
+	if base == nil {
+		return bound{}, false
+	}
+	if base.signal == "" {
+		r.refuseOnce(base.signalAt, "is missing: it must be %s", Traces)
+		return bound{}, false
+	}
+	i := Indicator{Name: from.name, Signal: base.signal, Service: base.service, Total: base.condition, Value: base.value}
+	if i.Name == "" {
+		i.Name = s.name
+	}
+	if i.Service == (Service{}) {
+		i.Service = s.service
+	}
+	if from.good != nil {
+		i.Good = from.good.condition
+	}
+	if from.bad != nil {
+		i.Bad = from.bad.condition
+	}
+	return bound{i, base.groupBy}, true
+}
+
+func (r *reader) checkSource(c *metric, docs *library) {
+	if c == nil || c.ref == "" {
+		return
+	}
+	if _, ok := docs.sources[c.ref]; !ok {
+		r.refuseOnce(c.refAt, "there is no DataSource %q", c.ref)
+	}
+}
+
+// alerts are those of an SLO's policies, or none if it has no policies.
+func (r *reader) alerts(s *slo, runbook string, docs *library) []alert {
+	var alerts []alert
+	names := map[string]bool{}
+	for _, ref := range s.policies {
+		p, ok := follow(r, ref, docs.policies, kindPolicy)
+		if !ok {
+			continue
+		}
+		p.used = true
+		targets := r.targets(p, docs)
+		for _, each := range p.conditions {
+			c, ok := follow(r, each, docs.conditions, kindCondition)
+			if !ok || c.threshold == nil || c.window == 0 {
+				continue
+			}
+			c.used = true
+			if names[c.name] {
+				r.refuse(ref.at, "brings the condition %q a second time", c.name)
+				continue
+			}
+			names[c.name] = true
+			if c.window > s.window {
+				r.refuseOnce(c.windowAt, "is longer than the window of the SLO %q, %s", s.name, s.window)
+			}
+			alerts = append(alerts, c.alert(p, targets, runbook))
+		}
+	}
+	return alerts
+}
+
+// follow gives what is referred to or inlined.
+func follow[T any](r *reader, ref reference[*T], shelf map[string]*T, kind string) (*T, bool) {
+	if ref.inlined != nil {
+		return ref.inlined, true
+	}
+	found, ok := shelf[ref.name]
+	if !ok && ref.name != "" {
+		r.refuseOnce(ref.at, "there is no %s %q", kind, ref.name)
+	}
+	return found, ok
+}
+
+func (r *reader) targets(p *policy, docs *library) []Target {
+	var targets []Target
+	for _, each := range p.targets {
+		if t, ok := follow(r, each, docs.targets, kindTarget); ok {
+			targets = append(targets, Target{Name: t.name, Kind: t.how, Description: t.description})
+		}
+	}
+	return targets
+}
+
+// alert is an Alert whose burn rate is not rounded yet, and where the burn rate is written.
+type alert struct {
+	Alert
+	burnRate *big.Rat
+	at       Source
+}
+
+func (c *condition) alert(p *policy, targets []Target, runbook string) alert {
+	a := Alert{
+		Name: c.name, Severity: c.severity, Long: c.window, Short: c.window, Above: c.above, After: c.after,
+		AnnounceResolved: !p.silent, Runbook: runbook, Targets: targets, Source: c.at,
+	}
+	if c.short > 0 {
+		a.Short = c.short
+	}
+	if p.runbook != "" {
+		a.Runbook = p.runbook
+	}
+	if c.runbook != "" {
+		a.Runbook = c.runbook
+	}
+	return alert{Alert: a, burnRate: c.threshold, at: c.thresholdAt}
+}
+
+// defaults are the four pairs of the SRE Workbook.
+func (r *reader) defaults(s *slo, runbook string) []alert {
+	if shortest := scale(workbook[0].short, s.window); shortest < shortestDefault {
+		r.refuseOnce(s.at, "a window of %s is too short for the default alerts, whose shortest window would be %s; write `alertPolicies`",
+			s.window, shortest)
+		return nil
+	}
+	alerts := make([]alert, len(workbook))
+	for i, p := range workbook {
+		alerts[i] = alert{Alert: Alert{
+			Severity: p.severity, Long: scale(p.long, s.window), Short: scale(p.short, s.window),
+			AnnounceResolved: true, Runbook: runbook, Source: s.at,
+		}, burnRate: p.burnRate, at: s.at}
+	}
+	return alerts
+}
+
+// reachable gives the alerts for one objective and refuses those that would stay silent in an outage of everything.
+func (r *reader) reachable(g goal, alerts []alert) []Alert {
+	budget := new(big.Rat).Sub(big.NewRat(1, 1), g.target)
+	highest := new(big.Rat).Inv(budget)
+	out := make([]Alert, 0, len(alerts))
+	for _, a := range alerts {
+		if order := a.burnRate.Cmp(highest); order > 0 || order == 0 && a.Above {
+			word := "reaches"
+			if a.Above {
+				word = "exceeds"
+			}
+			hint := ""
+			if a.Name == "" {
+				hint = "; write `alertPolicies` in place of the default alerts"
+			}
+			r.refuse(a.at, "no outage %s a burn rate of %s: with a target of %s %% the highest is %s%s",
+				word, short(a.burnRate), short(new(big.Rat).Mul(g.target, big.NewRat(100, 1))), short(highest), hint)
+			continue
+		}
+		a.BurnRate, _ = a.burnRate.Float64()
+		out = append(out, a.Alert)
+	}
+	return out
+}
+
+// short writes a number for people.
+func short(number *big.Rat) string {
+	text := number.FloatString(6)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}
+
