@@ -1,0 +1,104 @@
+package servicehealthconnector
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+)
+
+// The values of Config.Clock.
+const (
+	clockWall  = "wall"
+	clockEvent = "event"
+)
+
+// Config is what users set.
+type Config struct {
+	// TraceWindow is how long a span record waits for the rest of its trace. Longer finds more of slow traces, and tells later.
+	TraceWindow time.Duration `mapstructure:"trace_window"`
+	// MaxSpans bounds the span records held, at about 160 bytes each. Past it the oldest trace is decided early.
+	MaxSpans int `mapstructure:"max_spans"`
+	// Dependencies is about who calls whom.
+	Dependencies DependenciesConfig `mapstructure:"dependencies"`
+	// SLO is about objectives.
+	SLO SLOConfig `mapstructure:"slo"`
+	// Clock is wall, or event to follow the time of recorded telemetry.
+	Clock string `mapstructure:"clock"`
+	// FlushInterval is how often metrics are emitted. Events do not wait for it.
+	FlushInterval time.Duration `mapstructure:"flush_interval"`
+	// Metrics turns single metrics off.
+	Metrics map[string]MetricConfig `mapstructure:"metrics"`
+}
+
+// DependenciesConfig is about who calls whom.
+type DependenciesConfig struct {
+	// MaxEdges bounds the dependencies that are told apart. The calls along further ones are counted toward the callee
+	// "other" of the same caller and type.
+	MaxEdges int `mapstructure:"max_edges"`
+}
+
+// SLOConfig is about objectives.
+type SLOConfig struct {
+	// Files are globs of files with OpenSLO v1 documents.
+	Files []string `mapstructure:"files"`
+	// Documents are OpenSLO v1 documents.
+	Documents []map[string]any `mapstructure:"documents"`
+	// Late is how late an event may still enter its own bucket.
+	Late time.Duration `mapstructure:"late"`
+}
+
+// MetricConfig is about one emitted metric.
+type MetricConfig struct {
+	// Enabled is true unless set.
+	Enabled bool `mapstructure:"enabled"`
+}
+
+var _ component.Config = (*Config)(nil)
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		TraceWindow:   10 * time.Second,
+		MaxSpans:      1_000_000,
+		Dependencies:  DependenciesConfig{MaxEdges: 10_000},
+		SLO:           SLOConfig{Late: 5 * time.Minute},
+		Clock:         clockWall,
+		FlushInterval: 15 * time.Second,
+	}
+}
+
+// Validate refuses what cannot work, OpenSLO documents among it.
+func (c *Config) Validate() error {
+	var errs []error
+	positive := func(key string, ok bool) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("`%s` must be greater than zero", key))
+		}
+	}
+	positive("trace_window", c.TraceWindow > 0)
+	positive("max_spans", c.MaxSpans > 0)
+	positive("dependencies.max_edges", c.Dependencies.MaxEdges > 0)
+	positive("slo.late", c.SLO.Late > 0)
+	positive("flush_interval", c.FlushInterval > 0)
+	if c.Clock != clockWall && c.Clock != clockEvent {
+		errs = append(errs, fmt.Errorf("`clock` must be %q or %q, not %q", clockWall, clockEvent, c.Clock))
+	}
+	for name := range c.Metrics {
+		if !report.Emits(name) {
+			errs = append(errs, fmt.Errorf("`metrics`: there is no metric %q", name))
+		}
+	}
+	if _, err := c.objectives(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// objectives reads the OpenSLO documents.
+func (c *Config) objectives() ([]openslo.Objective, error) {
+	return openslo.Load(c.SLO.Files, c.SLO.Documents)
+}

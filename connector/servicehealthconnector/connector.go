@@ -1,0 +1,262 @@
+package servicehealthconnector
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/connector"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/engine"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
+)
+
+// tickInterval is how often the engine is told the time.
+const tickInterval = time.Second
+
+// instance is what the service graph holds for one pair of signals. The instances of one component ID share an engine.
+type instance struct {
+	*shared
+	output output
+}
+
+// output is where one instance sends to: metrics or logs, never both.
+type output struct {
+	metrics consumer.Metrics
+	logs    consumer.Logs
+}
+
+// registry finds what the instances of a component ID share.
+type registry struct {
+	mu   sync.Mutex
+	byID map[component.ID]*shared
+}
+
+// shared is an engine, the goroutine that tells it the time, and the outputs of those who share it.
+type shared struct {
+	registry  *registry
+	id        component.ID
+	logger    *zap.Logger
+	engine    *engine.Engine
+	telemetry *metadata.TelemetryBuilder
+	disabled  []string
+
+	mu        sync.Mutex
+	instances []*instance
+	running   int
+	stop      chan struct{}
+	stopped   chan struct{}
+}
+
+func (r *registry) join(set connector.Settings, cfg *Config, out output) (*instance, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.byID[set.ID]
+	if s == nil {
+		var err error
+		if s, err = newShared(r, set, cfg); err != nil {
+			return nil, err
+		}
+		if r.byID == nil {
+			r.byID = map[component.ID]*shared{}
+		}
+		r.byID[set.ID] = s
+	}
+	i := &instance{shared: s, output: out}
+	s.mu.Lock()
+	s.instances = append(s.instances, i)
+	s.mu.Unlock()
+	return i, nil
+}
+
+func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error) {
+	objectives, err := cfg.objectives()
+	if err != nil {
+		return nil, err
+	}
+	binder, err := sli.Compile(objectives, set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	s := &shared{registry: r, id: set.ID, logger: set.Logger, telemetry: telemetry}
+	for name, m := range cfg.Metrics {
+		if !m.Enabled {
+			s.disabled = append(s.disabled, name)
+		}
+	}
+	s.engine = engine.New(engine.Settings{
+		TraceWindow:   cfg.TraceWindow,
+		MaxSpans:      cfg.MaxSpans,
+		MaxEdges:      cfg.Dependencies.MaxEdges,
+		FlushInterval: cfg.FlushInterval,
+		Late:          cfg.SLO.Late,
+		EventTime:     cfg.Clock == clockEvent,
+		Objectives:    objectives,
+		Binder:        binder,
+		Scope:         metadata.ScopeName,
+		Version:       set.BuildInfo.Version,
+	}, s)
+	return s, s.observe()
+}
+
+// Capabilities says that spans are only read.
+func (i *instance) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: false}
+}
+
+// Start tells the engine the time from now on, unless another instance does so already.
+func (i *instance) Start(context.Context, component.Host) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.running++; i.running == 1 {
+		i.stop, i.stopped = make(chan struct{}), make(chan struct{})
+		go i.run(i.stop, i.stopped)
+	}
+	return nil
+}
+
+// ConsumeTraces counts each batch once: every instance is given it, but only the first of them passes it on.
+func (i *instance) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	if i.isFirst() {
+		i.engine.Traces(ctx, td, time.Now().UnixNano())
+	}
+	return nil
+}
+
+func (i *instance) isFirst() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.instances) > 0 && i.instances[0] == i
+}
+
+// Shutdown tells what is left. Nothing comes in any more, and all instances come before any exporter in the order of
+// shutdown that can be relied on; so the first to be shut down still reaches all outputs, and takes its own out after that.
+func (i *instance) Shutdown(ctx context.Context) error {
+	i.mu.Lock()
+	started := i.running > 0
+	if started {
+		i.running--
+	}
+	last := started && i.running == 0
+	i.mu.Unlock()
+	if last {
+		close(i.stop)
+		<-i.stopped
+	}
+	if started {
+		i.engine.Drain(ctx, time.Now().UnixNano())
+	}
+	return i.leave()
+}
+
+func (i *instance) leave() error {
+	i.registry.mu.Lock()
+	defer i.registry.mu.Unlock()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.instances = slices.DeleteFunc(i.instances, func(other *instance) bool { return other == i })
+	if len(i.instances) == 0 && i.registry.byID[i.id] == i.shared {
+		delete(i.registry.byID, i.id)
+		i.telemetry.Shutdown()
+	}
+	return nil
+}
+
+func (s *shared) run(stop <-chan struct{}, stopped chan<- struct{}) {
+	defer close(stopped)
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case now := <-ticker.C:
+			s.engine.TickWall(context.Background(), now.UnixNano())
+		}
+	}
+}
+
+// Metrics sends to one of the instances that send metrics: all of them reach the same pipelines.
+func (s *shared) Metrics(ctx context.Context, md pmetric.Metrics) {
+	report.Remove(md, s.disabled)
+	if next := s.find(func(o output) bool { return o.metrics != nil }); next.metrics != nil {
+		if err := next.metrics.ConsumeMetrics(ctx, md); err != nil {
+			s.logger.Warn("metrics were refused downstream", zap.Error(err))
+		}
+	}
+}
+
+// Logs sends to one of the instances that send logs.
+func (s *shared) Logs(ctx context.Context, ld plog.Logs) {
+	if next := s.find(func(o output) bool { return o.logs != nil }); next.logs != nil {
+		if err := next.logs.ConsumeLogs(ctx, ld); err != nil {
+			s.logger.Warn("events were refused downstream", zap.Error(err))
+		}
+	}
+}
+
+func (s *shared) find(wanted func(output) bool) output {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range s.instances {
+		if wanted(i.output) {
+			return i.output
+		}
+	}
+	return output{}
+}
+
+// observe registers the self-telemetry.
+func (s *shared) observe() error {
+	register := []struct {
+		with func(metric.Int64Callback) error
+		tell func(engine.Stats, metric.Int64Observer)
+	}{
+		{s.telemetry.RegisterServiceHealthSpansCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.Decided), metric.WithAttributes(attribute.String("outcome", "decided")))
+			o.Observe(int64(st.Duplicates), metric.WithAttributes(attribute.String("outcome", "duplicate")))
+		}},
+		{s.telemetry.RegisterServiceHealthSpansRefusedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			for reason, n := range st.Refused {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String("reason", string(reason))))
+			}
+		}},
+		{s.telemetry.RegisterServiceHealthSpansHeldCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.Held))
+		}},
+		{s.telemetry.RegisterServiceHealthTracesCutShortCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.CutShort))
+		}},
+		{s.telemetry.RegisterServiceHealthLinksUnmatchedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.UnmatchedLinks))
+		}},
+		{s.telemetry.RegisterServiceHealthEventsLateCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.LateEvents))
+		}},
+	}
+	for _, r := range register {
+		err := r.with(func(_ context.Context, o metric.Int64Observer) error {
+			r.tell(s.engine.Stats(), o)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// eventClock tells the time of recorded telemetry: the latest time that a batch speaks of.
+// A batch counts with the median of its spans, so that one span with a wrong time does not move the clock.
+type eventClock struct {
+	now  atomic.Int64
+	pool sync.Pool
+}
+
+// See moves the clock to the time of a batch, never back, and returns the time.
+func (c *eventClock) see(td ptrace.Traces) int64 {
+	ends, _ := c.pool.Get().(*[]int64)
+	if ends == nil {
+		ends = new([]int64)
+	}
+	defer c.pool.Put(ends)
+	*ends = (*ends)[:0]
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, span := range ss.Spans().All() {
+				if span.EndTimestamp() >= span.StartTimestamp() {
+					*ends = append(*ends, int64(span.EndTimestamp()))
+				}
+			}
+		}
+	}
+	if len(*ends) == 0 {
+		return c.now.Load()
+	}
+	slices.Sort(*ends)
+	middle := (*ends)[len(*ends)/2]
+	for {
+		now := c.now.Load()
+		if middle <= now {
+			return now
+		}
+		if c.now.CompareAndSwap(now, middle) {
+			return middle
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/suspect"
+	"github.com/throughline-otel/throughline/internal/layer"
+)
+
+// maxBlamed bounds the culprits of one objective and group that are counted apart.
+const maxBlamed = 100
+
+// objectives knows for each objective and group what it counted and on whom its bad events are blamed.
+type objectives struct {
+	documents []openslo.Objective
+	binder    *sli.Binder
+	ledger    *ledger.Ledger
+	dossiers  map[ledger.Key]*dossier
+}
+
+// dossier is what speaks against whom.
+type dossier struct {
+	tally  *suspect.Tally
+	blamed map[charge]float64
+}
+
+type charge struct {
+	blame.Culprit
+	relation report.Relation
+}
+
+func newObjectives(s Settings) *objectives {
+	return &objectives{
+		documents: s.Objectives,
+		binder:    s.Binder,
+		ledger:    ledger.New(s.Objectives, s.Late),
+		dossiers:  map[ledger.Key]*dossier{},
+	}
+}
+
+// isLatency says whether an objective's bad events are bad because they take too long.
+func (o *objectives) isLatency(objective uint32) bool {
+	return o.documents[objective].Indicator.Value.Text != ""
+}
+
+func (o *objectives) add(e *event, table *names.Table) {
+	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
+	o.ledger.Add(key, e.at, e.mark.Good, e.count)
+	if e.mark.Good {
+		return
+	}
+	d := o.dossiers[key]
+	if d == nil {
+		d = &dossier{tally: suspect.New(int64(o.shortestLong(key.Objective))), blamed: map[charge]float64{}}
+		o.dossiers[key] = d
+	}
+	if entity := table.EntityOf(e.verdict.Entity); e.verdict.Layer == layer.Unknown {
+		e.verdict.Layer = entity.Layer
+	}
+	c := charge{e.verdict.Culprit, relation(e)}
+	if _, ok := d.blamed[c]; !ok && len(d.blamed) >= maxBlamed {
+		c = charge{blame.Culprit{Entity: names.Other, Reason: c.Reason}, c.relation}
+	}
+	d.blamed[c] += e.count
+	d.tally.Add(e.at, e.verdict, e.count, e.id)
+}
+
+// shortestLong is the window in which suspects are looked for: what is older has no part in a burn that starts now.
+func (o *objectives) shortestLong(objective uint32) time.Duration {
+	return slices.MinFunc(o.documents[objective].Conditions, func(a, b openslo.Alert) int { return cmp.Compare(a.Long, b.Long) }).Long
+}
+
+func relation(e *event) report.Relation {
+	switch {
+	case e.verdict.Entity == names.None:
+		return report.Unknown
+	case e.verdict.Layer == layer.Platform:
+		return report.Platform
+	case e.verdict.Entity == e.service:
+		return report.Own
+	default:
+		return report.Dependency
+	}
+}
+
+// tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it.
+func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes) {
+	for _, t := range o.ledger.Evaluate(horizon) {
+		document := &o.documents[t.Objective]
+		alert := &document.Conditions[t.Condition]
+		if !t.Started {
+			if alert.AnnounceResolved {
+				events.BurnResolved(report.Resolved{
+					Objective: o.named(t.Key), Severity: alert.Severity, Remaining: t.Reading.Remaining,
+					Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now),
+				})
+			}
+			continue
+		}
+		started := report.Started{
+			Objective: o.named(t.Key), Severity: alert.Severity, Target: document.Target,
+			Long: alert.Long, Short: alert.Short, LongRate: t.LongRate, ShortRate: t.ShortRate,
+			Remaining: t.Reading.Remaining, Exhaustion: t.Reading.Exhaustion,
+			Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now), Runbook: alert.Runbook,
+		}
+		var first uint32
+		if d := o.dossiers[t.Key]; d != nil {
+			ranked, _ := d.tally.Rank(horizon)
+			for _, s := range ranked {
+				name := table.EntityOf(s.Entity).Name
+				started.Suspects = append(started.Suspects, report.Suspect{
+					Name: name, Own: name == document.Service.Name, Layer: s.Layer, Reason: s.Reason,
+					Operation: table.OperationOf(s.Operation).Name, Score: s.Score, Since: time.Unix(0, s.Since),
+				})
+			}
+			if len(ranked) > 0 {
+				first = ranked[0].Entity
+			}
+			started.Traces = d.tally.Traces()
+		}
+		// A version that has the fault serves a moment before its first bad bucket is told apart from noise.
+		if change, ok := c.before(max(t.Onset, horizon), first); ok {
+			named := change.named(table)
+			started.Change = &named
+		}
+		events.BurnStarted(started)
+	}
+}
+
+// read adds where each objective stands at horizon.
+func (o *objectives) read(horizon int64, metrics *report.Metrics, table *names.Table) {
+	o.ledger.Each(horizon, func(r ledger.Reading) {
+		reading := report.Reading{
+			Objective: o.named(r.Key), Good: r.Total.Good, Bad: r.Total.Bad, Target: o.documents[r.Objective].Target,
+			Remaining: r.Remaining, Exhaustion: r.Exhaustion, Coverage: r.Coverage, Known: r.Known,
+		}
+		for _, rate := range r.Rates {
+			reading.Windows = append(reading.Windows, report.Rate(rate))
+		}
+		for _, f := range r.Firing {
+			reading.Alerts = append(reading.Alerts, report.Alert(f))
+		}
+		if d := o.dossiers[r.Key]; d != nil {
+			for c, n := range d.blamed {
+				reading.Blamed = append(reading.Blamed, report.Blamed{
+					Culprit: table.EntityOf(c.Entity).Name, Layer: c.Layer, Relation: c.relation, Reason: c.Reason, Events: n,
+				})
+			}
+		}
+		metrics.Objective(reading)
+	})
+}
+
+func (o *objectives) named(key ledger.Key) report.Objective {
+	document := &o.documents[key.Objective]
+	named := report.Objective{Name: document.Name, Service: document.Service.String()}
+	if len(document.GroupBy) > 0 {
+		for i, value := range o.binder.GroupValues(key.Objective, key.Group) {
+			named.Group = append(named.Group, report.Attribute{Key: document.GroupBy[i], Value: value})
+		}
+	}
+	return named
+}

@@ -1,0 +1,151 @@
+// Package names gives small numbers to the names that spans carry, so that span records need no pointers
+// and are compared by integers.
+package names
+
+import (
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/throughline-otel/throughline/internal/layer"
+	"github.com/throughline-otel/throughline/internal/service"
+)
+
+// Bounds on what a table holds. Names come from strangers: what goes beyond is told apart no longer,
+// but is still counted, under the name Overflow.
+const (
+	MaxEntities   = 20_000
+	MaxOperations = 100_000
+	MaxTexts      = 1_000
+)
+
+// maxLength bounds a name, in bytes.
+const maxLength = 256
+
+// Overflow is the name of everything that no longer fits into a table.
+const Overflow = "other"
+
+// The numbers of the first rows of each table.
+const (
+	// None stands for no name.
+	None uint32 = 0
+	// Other stands for all names beyond a bound.
+	Other uint32 = 1
+)
+
+// Entity is a service that sends telemetry, or a peer that is known from its callers' spans only.
+type Entity struct {
+	service.Identity
+	Layer layer.Layer
+	Peer  bool
+}
+
+// Operation is what a service does under one span name and kind and, for outgoing calls, toward one peer.
+type Operation struct {
+	Service uint32
+	Peer    uint32
+	Kind    uint8
+	Name    string
+}
+
+// Table numbers entities, operations and texts from 2 on; a number never changes its meaning.
+// It is safe for concurrent use.
+type Table struct {
+	mu         sync.RWMutex
+	entities   numbered[Entity]
+	operations numbered[Operation]
+	texts      numbered[string]
+}
+
+// New returns a table that holds the rows None and Other only.
+func New() *Table {
+	return &Table{
+		entities:   newNumbered(MaxEntities, Entity{}, Entity{Identity: service.Identity{Name: Overflow}}),
+		operations: newNumbered(MaxOperations, Operation{}, Operation{Name: Overflow}),
+		texts:      newNumbered(MaxTexts, "", Overflow),
+	}
+}
+
+// Entity returns the number of e, or Other when the table is full.
+func (t *Table) Entity(e Entity) uint32 {
+	return lookup(t, &t.entities, e, func(e Entity) Entity {
+		e.Name, e.Namespace, e.Environment = Clean(e.Name), Clean(e.Namespace), Clean(e.Environment)
+		return e
+	})
+}
+
+// Operation returns the number of o, or Other when the table is full.
+func (t *Table) Operation(o Operation) uint32 {
+	return lookup(t, &t.operations, o, func(o Operation) Operation {
+		o.Name = Clean(o.Name)
+		return o
+	})
+}
+
+// Text returns the number of s, None for the empty text, or Other when the table is full.
+func (t *Table) Text(s string) uint32 {
+	if s == "" {
+		return None
+	}
+	return lookup(t, &t.texts, s, Clean)
+}
+
+// EntityOf returns the entity with this number.
+func (t *Table) EntityOf(number uint32) Entity { return row(t, &t.entities, number) }
+
+// OperationOf returns the operation with this number.
+func (t *Table) OperationOf(number uint32) Operation { return row(t, &t.operations, number) }
+
+// TextOf returns the text with this number.
+func (t *Table) TextOf(number uint32) string { return row(t, &t.texts, number) }
+
+type numbered[K comparable] struct {
+	rows    []K
+	numbers map[K]uint32
+	most    int
+}
+
+func newNumbered[K comparable](most int, none, other K) numbered[K] {
+	return numbered[K]{rows: []K{none, other}, numbers: map[K]uint32{}, most: most}
+}
+
+func lookup[K comparable](t *Table, n *numbered[K], key K, clean func(K) K) uint32 {
+	t.mu.RLock()
+	number, ok := n.numbers[key]
+	t.mu.RUnlock()
+	if ok {
+		return number
+	}
+	key = clean(key)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if number, ok = n.numbers[key]; ok {
+		return number
+	}
+	if len(n.rows) >= n.most {
+		return Other
+	}
+	number = uint32(len(n.rows))
+	n.rows = append(n.rows, key)
+	n.numbers[key] = number
+	return number
+}
+
+func row[K comparable](t *Table, n *numbered[K], number uint32) K {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return n.rows[number]
+}
+
+// Clean makes a name fit to be kept and sent on: a copy, because the sender's string is part of a request that must not
+// stay in memory for a name's sake; bounded; without control characters, which would reach terminals and pages; and
+// valid, because an exporter refuses a whole request for one invalid string.
+func Clean(name string) string {
+	name = name[:min(len(name), maxLength)]
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(strings.Clone(name), ""))
+}

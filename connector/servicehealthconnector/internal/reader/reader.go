@@ -1,0 +1,311 @@
+// Package reader turns spans into records: it reads the semantic conventions, current and former, once and in one pass.
+package reader
+
+import (
+	"math"
+	"strings"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
+	"github.com/throughline-otel/throughline/internal/layer"
+	"github.com/throughline-otel/throughline/internal/service"
+)
+
+// Refusal is the reason for which a span is passed over.
+type Refusal string
+
+// The reasons for which a span is passed over.
+const (
+	Accepted     Refusal = ""
+	NoService    Refusal = "no_service"
+	NoID         Refusal = "zero_id"
+	EndsTooEarly Refusal = "end_before_start"
+	FromFuture   Refusal = "from_future"
+	NoTime       Refusal = "no_time"
+	// NotJudged is for a span that an objective could not be asked about. It is not refused otherwise.
+	NotJudged Refusal = "not_judged"
+)
+
+// futureSlack is by how much a span may end after the present: clocks of hosts differ.
+const futureSlack = int64(60e9)
+
+// cacheSize bounds the names that one reader remembers. Past it the reader forgets all and asks the shared table again.
+const cacheSize = 50_000
+
+// Resource is what spans of one resource have in common.
+type Resource struct {
+	Service uint32
+	Layer   layer.Layer
+	Version string
+}
+
+// Reader reads spans. It remembers the numbers of names, so that the shared table is asked only for new ones.
+// It is not safe for concurrent use.
+type Reader struct {
+	table      *names.Table
+	services   map[serviceKey]uint32
+	peers      map[peerKey]uint32
+	operations map[names.Operation]uint32
+	texts      map[string]uint32
+
+	state  string
+	weight float64
+}
+
+type serviceKey struct {
+	service.Identity
+	layer layer.Layer
+}
+
+// peerKey holds the parts of a peer's name, so that the name is put together only once.
+type peerKey struct {
+	layer        layer.Layer
+	system, name string
+}
+
+// New returns a reader over table.
+func New(table *names.Table) *Reader {
+	return &Reader{
+		table:      table,
+		services:   map[serviceKey]uint32{},
+		peers:      map[peerKey]uint32{},
+		operations: map[names.Operation]uint32{},
+		texts:      map[string]uint32{},
+	}
+}
+
+// Resource reads what spans of a resource have in common. Service is names.None where the resource names none.
+func (r *Reader) Resource(identity service.Identity, attributes pcommon.Map) Resource {
+	if identity.Name == "" {
+		return Resource{}
+	}
+	key := serviceKey{identity, layer.OfResource(attributes)}
+	number, ok := r.services[key]
+	if !ok {
+		number = r.table.Entity(names.Entity{Identity: identity, Layer: key.layer})
+		remember(r.services, serviceKey{r.table.EntityOf(number).Identity, key.layer}, number)
+	}
+	resource := Resource{Service: number, Layer: key.layer}
+	if version, ok := attributes.Get("service.version"); ok && version.Type() == pcommon.ValueTypeStr {
+		resource.Version = version.Str()
+	}
+	return resource
+}
+
+// Span reads one span. now is in nanoseconds since the epoch.
+func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Record, Refusal) {
+	record := trace.Record{
+		ID:      trace.Number(span.SpanID()),
+		Parent:  trace.Number(span.ParentSpanID()),
+		Start:   int64(span.StartTimestamp()),
+		End:     int64(span.EndTimestamp()),
+		Service: resource.Service,
+		Kind:    uint8(span.Kind()),
+	}
+	switch {
+	case resource.Service == names.None:
+		return record, NoService
+	case record.ID == 0 || span.TraceID().IsEmpty():
+		return record, NoID
+	case record.Start <= 0 || record.End <= 0:
+		return record, NoTime
+	case record.End < record.Start:
+		return record, EndsTooEarly
+	case record.End > now+futureSlack:
+		return record, FromFuture
+	}
+	record.Count = r.count(span.TraceState().AsRaw())
+
+	a := read(span.Attributes())
+	record.Layer = a.evidence.Layer(resource.Layer)
+	if span.Status().Code() == ptrace.StatusCodeError {
+		record.Flags |= trace.Failed
+		record.ErrorType = r.text(a.errorType)
+		if isTimeout(a.errorType) {
+			record.Flags |= trace.TimedOut
+		}
+	}
+	if isCall(span.Kind(), &a) {
+		record.Flags |= trace.Call
+		record.Peer = r.peer(&a)
+	}
+	record.Operation = r.operation(names.Operation{
+		Service: resource.Service, Peer: record.Peer, Kind: record.Kind, Name: span.Name(),
+	})
+	return record, Accepted
+}
+
+// attributes are those of a span that say whom it is about and how it ended.
+type attributes struct {
+	evidence layer.Evidence
+
+	peerService   string // service.peer.name, peer.service
+	dbSystem      string
+	dbNamespace   string
+	serverAddress string
+	messagingType string // messaging.operation.type, messaging.operation
+	errorType     string
+}
+
+func read(from pcommon.Map) attributes {
+	var a attributes
+	for key, value := range from.All() {
+		a.evidence.Add(key)
+		switch key {
+		case "service.peer.name":
+			a.peerService = text(value)
+		case "peer.service":
+			if a.peerService == "" {
+				a.peerService = text(value)
+			}
+		case "db.system.name":
+			a.dbSystem = text(value)
+		case "db.system":
+			if a.dbSystem == "" {
+				a.dbSystem = text(value)
+			}
+		case "db.namespace":
+			a.dbNamespace = text(value)
+		case "db.name":
+			if a.dbNamespace == "" {
+				a.dbNamespace = text(value)
+			}
+		case "server.address":
+			a.serverAddress = text(value)
+		case "net.peer.name", "http.host":
+			if a.serverAddress == "" {
+				a.serverAddress = text(value)
+			}
+		case "messaging.operation.type":
+			a.messagingType = text(value)
+		case "messaging.operation":
+			if a.messagingType == "" {
+				a.messagingType = text(value)
+			}
+		case "error.type":
+			a.errorType = text(value)
+		}
+	}
+	return a
+}
+
+// isCall tells calls from other outgoing work: a consumer's receive and settle spans are of kind CLIENT, but they
+// talk to the broker and stand for no call to a service.
+func isCall(kind ptrace.SpanKind, a *attributes) bool {
+	return kind == ptrace.SpanKindClient && a.messagingType == ""
+}
+
+// peer names who is called, for the case that nobody answers with a span of its own. The sender's own name for the
+// peer comes first, then the database, then the host. A raw address is no name.
+func (r *Reader) peer(a *attributes) uint32 {
+	key := peerKey{layer: layer.External, name: a.peerService}
+	if a.dbSystem != "" {
+		key.layer = layer.Data
+	}
+	switch {
+	case key.name != "":
+	case a.dbSystem != "":
+		key.system, key.name = a.dbSystem, a.dbNamespace
+		if key.name == "" {
+			key.name = a.serverAddress
+		}
+	case !isAddress(a.serverAddress):
+		key.name = a.serverAddress
+	}
+	if key.name == "" && key.system == "" {
+		return names.None
+	}
+	number, ok := r.peers[key]
+	if !ok {
+		key.name, key.system = strings.Clone(key.name), strings.Clone(key.system)
+		name := strings.Trim(key.system+":"+key.name, ":")
+		number = r.table.Entity(names.Entity{Identity: service.Identity{Name: name}, Layer: key.layer, Peer: true})
+		remember(r.peers, key, number)
+	}
+	return number
+}
+
+// isAddress says whether a host is an IP address or this host, which name nobody.
+func isAddress(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	for i := range len(host) {
+		c := host[i]
+		if c == ':' {
+			return true // No host name has a colon.
+		}
+		if c != '.' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+func isTimeout(errorType string) bool {
+	switch errorType {
+	case "":
+		return false
+	case "timeout", "DEADLINE_EXCEEDED", "4", "408", "504", "context.deadlineExceededError", "canceled", "CANCELLED", "1":
+		return true
+	}
+	return strings.Contains(errorType, "imeout") || strings.Contains(errorType, "eadline")
+}
+
+// count is how many spans this one stands for, by the sampling threshold in its trace state.
+// See https://opentelemetry.io/docs/specs/otel/trace/tracestate-handling/#sampling-threshold-value-th.
+func (r *Reader) count(state string) float64 {
+	if state == "" {
+		return 1
+	}
+	if state == r.state {
+		return r.weight
+	}
+	r.state, r.weight = strings.Clone(state), 1
+	if parsed, err := sampling.NewW3CTraceState(state); err == nil {
+		if count := parsed.OTelValue().AdjustedCount(); count >= 1 && !math.IsInf(count, 0) {
+			r.weight = count
+		}
+	}
+	return r.weight
+}
+
+func (r *Reader) operation(o names.Operation) uint32 {
+	number, ok := r.operations[o]
+	if !ok {
+		number = r.table.Operation(o)
+		o.Name = strings.Clone(o.Name)
+		remember(r.operations, o, number)
+	}
+	return number
+}
+
+func (r *Reader) text(s string) uint32 {
+	if s == "" {
+		return names.None
+	}
+	number, ok := r.texts[s]
+	if !ok {
+		number = r.table.Text(s)
+		remember(r.texts, strings.Clone(s), number)
+	}
+	return number
+}
+
+func remember[K comparable](cache map[K]uint32, key K, number uint32) {
+	if len(cache) >= cacheSize {
+		clear(cache)
+	}
+	cache[key] = number
+}
+
+func text(value pcommon.Value) string {
+	if value.Type() == pcommon.ValueTypeStr {
+		return value.Str()
+	}
+	return ""
+}

@@ -1,0 +1,291 @@
+// Package report puts what the engine found into OpenTelemetry's forms: metrics and events.
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/internal/layer"
+)
+
+// maxSuspects bounds the suspects that an event carries.
+const maxSuspects = 5
+
+// Objective is what is said of an objective and one group of its events.
+type Objective struct {
+	Name, Service string
+	// Group holds the grouping attributes.
+	Group []Attribute
+}
+
+// Attribute is a key and its value.
+type Attribute struct{ Key, Value string }
+
+// Suspect is a service or peer that bad events began in.
+type Suspect struct {
+	Name string
+	// Own says that it is the objective's own service.
+	Own       bool
+	Layer     layer.Layer
+	Reason    blame.Reason
+	Operation string
+	// Score is the share of the bad events that began there.
+	Score float64
+	Since time.Time
+}
+
+// Change is a version that served for the first time.
+type Change struct {
+	Service  names.Entity
+	Version  string
+	Previous string
+	At       time.Time
+}
+
+// Started is a burn that begins to be announced.
+type Started struct {
+	Objective
+	Severity            string
+	Target              float64
+	Long, Short         time.Duration
+	LongRate, ShortRate float64
+	Remaining           float64
+	Exhaustion          float64 // seconds; +Inf where the budget will not be gone
+	Onset, Now          time.Time
+	Suspects            []Suspect
+	Change              *Change
+	Traces              []pcommon.TraceID
+	Runbook             string
+}
+
+// Resolved is a burn that is over.
+type Resolved struct {
+	Objective
+	Severity   string
+	Remaining  float64
+	Onset, Now time.Time
+}
+
+// Events collects log records.
+type Events struct {
+	logs    plog.Logs
+	records plog.LogRecordSlice
+}
+
+// NewEvents returns an empty collection. scope is the emitter's name, version its version.
+func NewEvents(scope, version string) *Events {
+	logs := plog.NewLogs()
+	sl := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
+	sl.Scope().SetName(scope)
+	sl.Scope().SetVersion(version)
+	return &Events{logs: logs, records: sl.LogRecords()}
+}
+
+// Logs returns what was collected.
+func (e *Events) Logs() plog.Logs { return e.logs }
+
+// Len is the number of events collected.
+func (e *Events) Len() int { return e.records.Len() }
+
+func (e *Events) add(name string, at time.Time, severity plog.SeverityNumber, body string) pcommon.Map {
+	r := e.records.AppendEmpty()
+	r.SetEventName(name)
+	r.SetTimestamp(pcommon.NewTimestampFromTime(at))
+	r.SetObservedTimestamp(r.Timestamp())
+	r.SetSeverityNumber(severity)
+	r.SetSeverityText(severity.String())
+	r.Body().SetStr(body)
+	return r.Attributes()
+}
+
+// Discovered says that an edge was seen for the first time.
+func (e *Events) Discovered(at time.Time, edge dependency.Edge, table *names.Table) {
+	caller, callee := table.EntityOf(edge.Caller), table.EntityOf(edge.Callee)
+	a := e.add("dependency.discovered", at, plog.SeverityNumberInfo,
+		fmt.Sprintf("%s depends on %s (%s).", caller.Name, callee.Name, edge.Type))
+	putEdge(a, caller, callee, edge.Type)
+}
+
+// VersionChanged says that a version served for the first time.
+func (e *Events) VersionChanged(c Change) {
+	a := e.add("service.version_changed", c.At, plog.SeverityNumberInfo,
+		fmt.Sprintf("%s now serves version %s; before, it was %s.", c.Service.Name, c.Version, c.Previous))
+	a.PutStr("service.name", c.Service.Name)
+	putUnlessEmpty(a, "service.namespace", c.Service.Namespace)
+	a.PutStr("service.version", c.Version)
+	a.PutStr("service.previous_version", c.Previous)
+}
+
+// BurnStarted announces a burn.
+func (e *Events) BurnStarted(s Started) {
+	s.Suspects = s.Suspects[:min(len(s.Suspects), maxSuspects)]
+	severity := plog.SeverityNumberWarn
+	if s.Severity == "page" {
+		severity = plog.SeverityNumberError
+	}
+	a := e.add("slo.burn.started", s.Now, severity, sentence(s))
+	putObjective(a, s.Objective)
+	a.PutStr("severity", s.Severity)
+	a.PutDouble("slo.objective", s.Target)
+	a.PutStr("slo.burn.onset", clock(s.Onset))
+	a.PutDouble("slo.burn.detection_delay", s.Now.Sub(s.Onset).Seconds())
+	a.PutStr("slo.burn.long_window", Window(s.Long))
+	a.PutStr("slo.burn.short_window", Window(s.Short))
+	a.PutDouble("slo.burn.long_rate", s.LongRate)
+	a.PutDouble("slo.burn.short_rate", s.ShortRate)
+	a.PutDouble("slo.error_budget.remaining", s.Remaining)
+	if !math.IsInf(s.Exhaustion, 0) {
+		a.PutDouble("slo.error_budget.exhaustion", s.Exhaustion)
+	}
+	putSuspects(a, s.Suspects)
+	if c := s.Change; c != nil {
+		a.PutStr("change.kind", "version")
+		a.PutStr("change.service.name", c.Service.Name)
+		a.PutStr("change.time", clock(c.At))
+	}
+	if len(s.Traces) > 0 {
+		ids := a.PutEmptySlice("slo.bad_events.trace_ids")
+		for _, id := range s.Traces {
+			ids.AppendEmpty().SetStr(id.String())
+		}
+	}
+	putUnlessEmpty(a, "url.runbook", s.Runbook)
+}
+
+// BurnResolved says that a burn is over.
+func (e *Events) BurnResolved(r Resolved) {
+	a := e.add("slo.burn.resolved", r.Now, plog.SeverityNumberInfo,
+		fmt.Sprintf("%s of %s has stopped burning after %s; %s of its error budget is left.",
+			r.Name, r.Service, round(r.Now.Sub(r.Onset)), percent(r.Remaining)))
+	putObjective(a, r.Objective)
+	a.PutStr("severity", r.Severity)
+	a.PutStr("slo.burn.onset", clock(r.Onset))
+	a.PutDouble("slo.burn.duration", r.Now.Sub(r.Onset).Seconds())
+	a.PutDouble("slo.error_budget.remaining", r.Remaining)
+}
+
+// sentence says whose burn it is, the way one tells a colleague who has just been woken up.
+func sentence(s Started) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s of %s burns its error budget %s times faster than its objective of %s allows, since %s",
+		s.Name, s.Service, figure(s.LongRate), percent(s.Target), s.Onset.UTC().Format("15:04:05"))
+	if len(s.Suspects) == 0 {
+		b.WriteString("; where it began cannot be told.")
+		return b.String()
+	}
+	first := s.Suspects[0]
+	whose := "the likely cause is " + first.Name
+	if first.Own && first.Layer != layer.Platform {
+		whose = "it began in " + first.Name + " itself"
+	}
+	fmt.Fprintf(&b, "; %s (%s): %s.", whose, first.Layer, phrase(first))
+	if c := s.Change; c != nil {
+		fmt.Fprintf(&b, " Just before, %s changed from version %s to %s.", c.Service.Name, c.Previous, c.Version)
+	}
+	if s.Exhaustion > 0 && !math.IsInf(s.Exhaustion, 0) {
+		fmt.Fprintf(&b, " At this rate the budget is gone in %s.", round(time.Duration(s.Exhaustion*float64(time.Second))))
+	}
+	return b.String()
+}
+
+// phrase says what was seen of a suspect, so that a person can check it.
+func phrase(s Suspect) string {
+	what := map[blame.Reason]string{
+		blame.Error:   "began with errors in",
+		blame.Latency: "lost most of their time in",
+		blame.Timeout: "waited in vain in",
+		blame.Missing: "miss the callee of",
+	}[s.Reason]
+	if s.Layer == layer.Platform && s.Reason == blame.Latency {
+		what = "lost most of their time on the way to it, between the two ends of"
+	}
+	return fmt.Sprintf("%s of the bad events %s %s, since %s", percent(s.Score), what, s.Operation, s.Since.UTC().Format("15:04:05"))
+}
+
+func putSuspects(a pcommon.Map, suspects []Suspect) {
+	if len(suspects) == 0 {
+		return
+	}
+	name, in := a.PutEmptySlice("suspects.service.name"), a.PutEmptySlice("suspects.layer")
+	score, reason := a.PutEmptySlice("suspects.score"), a.PutEmptySlice("suspects.reason")
+	for _, s := range suspects {
+		name.AppendEmpty().SetStr(s.Name)
+		in.AppendEmpty().SetStr(s.Layer.String())
+		score.AppendEmpty().SetDouble(s.Score)
+		reason.AppendEmpty().SetStr(phrase(s))
+	}
+}
+
+func putObjective(a pcommon.Map, o Objective) {
+	a.PutStr("slo.name", o.Name)
+	a.PutStr("slo.service", o.Service)
+	for _, g := range o.Group {
+		a.PutStr(g.Key, g.Value)
+	}
+}
+
+func putEdge(a pcommon.Map, caller, callee names.Entity, t dependency.Type) {
+	a.PutStr("caller.service.name", caller.Name)
+	putUnlessEmpty(a, "caller.service.namespace", caller.Namespace)
+	a.PutStr("callee.service.name", callee.Name)
+	putUnlessEmpty(a, "callee.service.namespace", callee.Namespace)
+	putUnlessEmpty(a, "caller.layer", caller.Layer.String())
+	putUnlessEmpty(a, "callee.layer", callee.Layer.String())
+	a.PutStr("dependency.type", t.String())
+}
+
+func putUnlessEmpty(a pcommon.Map, key, value string) {
+	if value != "" {
+		a.PutStr(key, value)
+	}
+}
+
+// Window writes a window as people do: 5m, 1h, 3d.
+func Window(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= day && d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	default:
+		return d.String()
+	}
+}
+
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+func percent(share float64) string { return figure(100*share) + " %" }
+
+// figure writes a number with about three digits.
+func figure(v float64) string {
+	switch {
+	case math.Abs(v) >= 99.95 || v == math.Trunc(v):
+		return fmt.Sprintf("%.0f", v)
+	case math.Abs(v) >= 1:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0")
+	default:
+		return fmt.Sprintf("%.2g", v)
+	}
+}
+
+func round(d time.Duration) time.Duration {
+	switch {
+	case d > 48*time.Hour:
+		return d.Round(time.Hour)
+	case d > time.Hour:
+		return d.Round(time.Minute)
+	default:
+		return d.Round(time.Second)
+	}
+}

@@ -1,0 +1,276 @@
+package report
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/internal/layer"
+)
+
+// kind is a metric as metadata.yaml declares it.
+type kind struct{ name, unit, description string }
+
+var (
+	dependencyCalls    = kind{"dependency.calls", "{call}", "Calls from one service to another, or to a peer that sends no telemetry. A sampled span counts as often as it says."}
+	dependencyDuration = kind{"dependency.duration", "s", "How long the calls took, as an exponential histogram with exemplars."}
+	sloEvents          = kind{"slo.events", "{event}", "The good and bad events of an objective."}
+	sloBlamed          = kind{"slo.bad_events.blamed", "{event}", "The bad events of an objective by the culprit in which they began."}
+	sloObjective       = kind{"slo.objective", "", "The share of events that should be good."}
+	sloBurnRate        = kind{"slo.burn_rate", "", "The share of bad events over a window, divided by the share that the objective allows. Absent while the window has no data."}
+	sloRemaining       = kind{"slo.error_budget.remaining", "", "The share of the error budget that is left in the objective's window. Negative when overspent."}
+	sloExhaustion      = kind{"slo.error_budget.exhaustion", "s", "The time until the error budget is gone at the present burn rate. Absent where it will not be."}
+	sloCoverage        = kind{"slo.coverage", "", "The share of the objective's window that was measured at all."}
+	sloFiring          = kind{"slo.alert.firing", "", "1 while a burn of this severity goes on, 0 otherwise."}
+)
+
+// kinds are all metrics that are emitted.
+var kinds = []kind{
+	dependencyCalls, dependencyDuration, sloEvents, sloBlamed, sloObjective, sloBurnRate, sloRemaining, sloExhaustion,
+	sloCoverage, sloFiring,
+}
+
+// Emits says whether there is a metric of that name.
+func Emits(name string) bool {
+	return slices.ContainsFunc(kinds, func(k kind) bool { return k.name == name })
+}
+
+// Remove takes the named metrics out.
+func Remove(md pmetric.Metrics, disabled []string) {
+	if len(disabled) == 0 {
+		return
+	}
+	for _, rm := range md.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			sm.Metrics().RemoveIf(func(m pmetric.Metric) bool { return slices.Contains(disabled, m.Name()) })
+		}
+	}
+}
+
+// Relation is how the culprit stands to the objective's service.
+type Relation string
+
+// The relations.
+const (
+	Own        Relation = "own"
+	Dependency Relation = "dependency"
+	Platform   Relation = "platform"
+	Unknown    Relation = "unknown"
+)
+
+// Blamed is how many bad events of an objective began with a culprit.
+type Blamed struct {
+	Culprit  string
+	Layer    layer.Layer
+	Relation Relation
+	Reason   blame.Reason
+	Events   float64
+}
+
+// Reading is where an objective stands.
+type Reading struct {
+	Objective
+	Good, Bad  uint64
+	Target     float64
+	Windows    []Rate
+	Remaining  float64
+	Exhaustion float64 // seconds; +Inf where the budget will not be gone
+	Coverage   float64
+	// Known says that there is any data in the objective's window.
+	Known  bool
+	Alerts []Alert
+	Blamed []Blamed
+}
+
+// Rate is the burn rate over a window.
+type Rate struct {
+	Window time.Duration
+	Burn   float64
+	Known  bool
+}
+
+// Alert says whether a severity is firing.
+type Alert struct {
+	Severity string
+	Firing   bool
+}
+
+// Metrics collects data points, all of the same start and time.
+type Metrics struct {
+	metrics    pmetric.Metrics
+	slice      pmetric.MetricSlice
+	start, now pcommon.Timestamp
+	sums       map[string]pmetric.NumberDataPointSlice
+	gauges     map[string]pmetric.NumberDataPointSlice
+	durations  pmetric.ExponentialHistogramDataPointSlice
+	hasAny     bool
+}
+
+// NewMetrics returns an empty collection.
+func NewMetrics(scope, version string, start, now time.Time) *Metrics {
+	m := pmetric.NewMetrics()
+	sm := m.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty()
+	sm.Scope().SetName(scope)
+	sm.Scope().SetVersion(version)
+	return &Metrics{
+		metrics: m, slice: sm.Metrics(),
+		start: pcommon.NewTimestampFromTime(start), now: pcommon.NewTimestampFromTime(now),
+		sums: map[string]pmetric.NumberDataPointSlice{}, gauges: map[string]pmetric.NumberDataPointSlice{},
+	}
+}
+
+// Metrics returns what was collected.
+func (m *Metrics) Metrics() pmetric.Metrics { return m.metrics }
+
+// Len is the number of data points collected.
+func (m *Metrics) Len() int { return m.metrics.DataPointCount() }
+
+// Dependency adds one series of calls.
+func (m *Metrics) Dependency(key dependency.Key, s *dependency.Series, table *names.Table) {
+	caller, callee := table.EntityOf(key.Caller), table.EntityOf(key.Callee)
+	put := func(a pcommon.Map) {
+		putEdge(a, caller, callee, key.Type)
+		if key.Failed {
+			a.PutStr("outcome", "failure")
+			putUnlessEmpty(a, "error.type", table.TextOf(key.ErrorType))
+		} else {
+			a.PutStr("outcome", "success")
+		}
+	}
+	calls := m.sum(dependencyCalls)
+	calls.SetIntValue(int64(math.Round(s.Calls)))
+	put(calls.Attributes())
+	for _, side := range []struct {
+		name string
+		*dependency.Side
+	}{{"caller", &s.Caller}, {"callee", &s.Callee}} {
+		if side.Observed() {
+			p := m.duration(side.Side)
+			put(p.Attributes())
+			p.Attributes().PutStr("side", side.name)
+		}
+	}
+}
+
+// Objective adds where an objective stands.
+func (m *Metrics) Objective(r Reading) {
+	for _, o := range []struct {
+		outcome string
+		n       uint64
+	}{{"good", r.Good}, {"bad", r.Bad}} {
+		p := m.sum(sloEvents)
+		p.SetIntValue(int64(o.n))
+		putObjective(p.Attributes(), r.Objective)
+		p.Attributes().PutStr("outcome", o.outcome)
+	}
+	for _, b := range r.Blamed {
+		p := m.sum(sloBlamed)
+		p.SetIntValue(int64(math.Round(b.Events)))
+		a := p.Attributes()
+		putObjective(a, r.Objective)
+		putUnlessEmpty(a, "culprit.service.name", b.Culprit)
+		putUnlessEmpty(a, "culprit.layer", b.Layer.String())
+		a.PutStr("culprit.relation", string(b.Relation))
+		a.PutStr("culprit.reason", b.Reason.String())
+	}
+	m.gauge(sloObjective, r.Objective).SetDoubleValue(r.Target)
+	for _, w := range r.Windows {
+		if w.Known {
+			p := m.gauge(sloBurnRate, r.Objective)
+			p.SetDoubleValue(w.Burn)
+			p.Attributes().PutStr("window", Window(w.Window))
+		}
+	}
+	if r.Known {
+		m.gauge(sloRemaining, r.Objective).SetDoubleValue(r.Remaining)
+		if !math.IsInf(r.Exhaustion, 0) {
+			m.gauge(sloExhaustion, r.Objective).SetDoubleValue(r.Exhaustion)
+		}
+	}
+	m.gauge(sloCoverage, r.Objective).SetDoubleValue(r.Coverage)
+	for _, alert := range r.Alerts {
+		p := m.gauge(sloFiring, r.Objective)
+		if alert.Firing {
+			p.SetIntValue(1)
+		} else {
+			p.SetIntValue(0)
+		}
+		p.Attributes().PutStr("severity", alert.Severity)
+	}
+}
+
+func (m *Metrics) sum(k kind) pmetric.NumberDataPoint {
+	points, ok := m.sums[k.name]
+	if !ok {
+		sum := m.metric(k).SetEmptySum()
+		sum.SetIsMonotonic(true)
+		sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		points = sum.DataPoints()
+		m.sums[k.name] = points
+	}
+	p := points.AppendEmpty()
+	p.SetStartTimestamp(m.start)
+	p.SetTimestamp(m.now)
+	return p
+}
+
+func (m *Metrics) gauge(k kind, o Objective) pmetric.NumberDataPoint {
+	points, ok := m.gauges[k.name]
+	if !ok {
+		points = m.metric(k).SetEmptyGauge().DataPoints()
+		m.gauges[k.name] = points
+	}
+	p := points.AppendEmpty()
+	p.SetTimestamp(m.now)
+	putObjective(p.Attributes(), o)
+	return p
+}
+
+func (m *Metrics) duration(side *dependency.Side) pmetric.ExponentialHistogramDataPoint {
+	if !m.hasAny {
+		m.hasAny = true
+		h := m.metric(dependencyDuration).SetEmptyExponentialHistogram()
+		h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		m.durations = h.DataPoints()
+	}
+	p := m.durations.AppendEmpty()
+	p.SetStartTimestamp(m.start)
+	p.SetTimestamp(m.now)
+	h := &side.Seconds
+	p.SetScale(h.Scale())
+	p.SetCount(h.Count())
+	p.SetSum(h.Sum())
+	p.SetZeroCount(h.ZeroCount())
+	if h.Count() > 0 {
+		p.SetMin(h.Min())
+		p.SetMax(h.Max())
+	}
+	positive := h.Positive()
+	p.Positive().SetOffset(positive.Offset())
+	p.Positive().BucketCounts().EnsureCapacity(int(positive.Len()))
+	for i := range positive.Len() {
+		p.Positive().BucketCounts().Append(positive.At(i))
+	}
+	if x := side.Slowest; x.At != 0 {
+		e := p.Exemplars().AppendEmpty()
+		e.SetTimestamp(pcommon.Timestamp(x.At))
+		e.SetDoubleValue(x.Seconds)
+		e.SetTraceID(x.Trace)
+		e.SetSpanID(x.SpanID())
+	}
+	return p
+}
+
+func (m *Metrics) metric(k kind) pmetric.Metric {
+	metric := m.slice.AppendEmpty()
+	metric.SetName(k.name)
+	metric.SetUnit(k.unit)
+	metric.SetDescription(k.description)
+	return metric
+}

@@ -1,0 +1,237 @@
+// Package trace holds span records without pointers, and puts the records of one trace into a tree.
+package trace
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/throughline-otel/throughline/internal/layer"
+)
+
+// Flags are facts about a span.
+type Flags uint8
+
+const (
+	// Failed says that the span's status is an error.
+	Failed Flags = 1 << iota
+	// TimedOut says that the failure was a timeout or a cancellation, as far as the span says so.
+	TimedOut
+	// Call says that the span stands for a call that its service made and waited for.
+	Call
+)
+
+// Record is what is kept of a span until its trace is decided.
+type Record struct {
+	ID, Parent uint64
+	// Start and End are nanoseconds since the epoch; End is never before Start.
+	Start, End int64
+	// Count is how many spans this one stands for: 1, or more where the sender sampled.
+	Count float64
+	// Service, Operation, Peer and ErrorType are numbers of a names.Table.
+	Service, Operation, Peer, ErrorType uint32
+	// Marks and Links are the heads of lists that the span's shard holds; 0 is the empty list.
+	Marks, Links uint32
+	// Next chains the records of one trace while they are held.
+	Next  uint32
+	Kind  uint8
+	Layer layer.Layer
+	Flags Flags
+}
+
+// SpanKind is the record's kind as pdata has it.
+func (r *Record) SpanKind() ptrace.SpanKind { return ptrace.SpanKind(r.Kind) }
+
+// Number makes an integer of a span ID; 0 is the invalid one.
+func Number(id pcommon.SpanID) uint64 { return binary.LittleEndian.Uint64(id[:]) }
+
+// SpanID is the inverse of Number.
+func SpanID(number uint64) pcommon.SpanID {
+	var id pcommon.SpanID
+	binary.LittleEndian.PutUint64(id[:], number)
+	return id
+}
+
+// Has says whether all of flags are set.
+func (r *Record) Has(flags Flags) bool { return r.Flags&flags == flags }
+
+// None is the index of no span.
+const None int32 = -1
+
+// Trace is the tree of one trace's records. Build may be called again and again; it reuses its memory.
+type Trace struct {
+	ID pcommon.TraceID
+	// Spans are in order of their start.
+	Spans []Record
+	// Parent, FirstChild and NextSibling are indices into Spans, or None. Siblings are in order of their start.
+	Parent, FirstChild, NextSibling []int32
+	// Self is the time of each span in nanoseconds in which none of its children ran.
+	Self []int64
+	// Duplicates is the number of records that came more than once and were left out.
+	Duplicates int
+
+	index   table
+	covered []int64
+	last    []int32
+}
+
+// Build makes the tree from records, which it reorders. Records with the ID of another are left out.
+// A record whose parent is missing is a root; of a circle of parents, the span that started first becomes a root.
+func (t *Trace) Build(id pcommon.TraceID, records []Record) {
+	t.ID = id
+	slices.SortFunc(records, func(a, b Record) int {
+		if c := cmp.Compare(a.Start, b.Start); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+	t.index.reset(len(records))
+	t.Spans = t.Spans[:0]
+	for i := range records {
+		if t.index.put(records[i].ID, int32(len(t.Spans))) {
+			t.Spans = append(t.Spans, records[i])
+		}
+	}
+	t.Duplicates = len(records) - len(t.Spans)
+	t.link()
+	t.measure()
+}
+
+func (t *Trace) link() {
+	n := len(t.Spans)
+	t.Parent = filled(t.Parent, n)
+	t.FirstChild = filled(t.FirstChild, n)
+	t.NextSibling = filled(t.NextSibling, n)
+	t.last = filled(t.last, n)
+	for i := range t.Spans {
+		if parent := t.Spans[i].Parent; parent != 0 && parent != t.Spans[i].ID {
+			t.Parent[i] = t.index.get(parent)
+		}
+	}
+	t.breakCircles()
+	for i := range t.Spans {
+		parent := t.Parent[i]
+		if parent == None {
+			continue
+		}
+		if t.last[parent] == None {
+			t.FirstChild[parent] = int32(i)
+		} else {
+			t.NextSibling[t.last[parent]] = int32(i)
+		}
+		t.last[parent] = int32(i)
+	}
+}
+
+// breakCircles walks up from each span until it meets a root or a span that an earlier walk has passed.
+// t.last serves as the memory of which walk passed where.
+func (t *Trace) breakCircles() {
+	for i := range t.Spans {
+		for at := int32(i); at != None && t.last[at] == None; at = t.Parent[at] {
+			t.last[at] = int32(i)
+			if up := t.Parent[at]; up != None && t.last[up] == int32(i) {
+				t.Parent[t.firstOfCircle(up)] = None
+				break
+			}
+		}
+	}
+	for i := range t.last {
+		t.last[i] = None
+	}
+}
+
+func (t *Trace) firstOfCircle(in int32) int32 {
+	first := in
+	for at := t.Parent[in]; at != in; at = t.Parent[at] {
+		first = min(first, at) // Spans are in order of their start.
+	}
+	return first
+}
+
+// measure computes Self. Children come in order of their start, so that the union of their intervals
+// needs only a cursor for each parent.
+func (t *Trace) measure() {
+	n := len(t.Spans)
+	t.Self = slices.Grow(t.Self[:0], n)[:n]
+	t.covered = slices.Grow(t.covered[:0], n)[:n]
+	for i := range t.Spans {
+		t.Self[i] = t.Spans[i].End - t.Spans[i].Start
+		t.covered[i] = t.Spans[i].Start
+	}
+	for i := range t.Spans {
+		parent := t.Parent[i]
+		if parent == None || t.Async(int32(i)) {
+			continue
+		}
+		from := max(t.Spans[i].Start, t.covered[parent])
+		to := min(t.Spans[i].End, t.Spans[parent].End)
+		if to > from {
+			t.Self[parent] -= to - from
+			t.covered[parent] = to
+		}
+	}
+}
+
+// Async says whether nobody waits for span i: a consumer works after its producer went on.
+func (t *Trace) Async(i int32) bool {
+	return t.Spans[i].SpanKind() == ptrace.SpanKindConsumer
+}
+
+// Remote returns the first child of span i that belongs to another service, or None.
+func (t *Trace) Remote(i int32) int32 {
+	for child := t.FirstChild[i]; child != None; child = t.NextSibling[child] {
+		if t.Spans[child].Service != t.Spans[i].Service {
+			return child
+		}
+	}
+	return None
+}
+
+func filled(s []int32, n int) []int32 {
+	s = slices.Grow(s[:0], n)[:n]
+	for i := range s {
+		s[i] = None
+	}
+	return s
+}
+
+// table maps span IDs to indices by open addressing. A Go map would have to be cleared for each trace.
+type table struct {
+	keys   []uint64
+	values []int32
+	mask   uint64
+}
+
+func (t *table) reset(n int) {
+	size := 8
+	for size < 2*n {
+		size *= 2
+	}
+	t.keys = slices.Grow(t.keys[:0], size)[:size]
+	t.values = filled(t.values, size)
+	t.mask = uint64(size - 1)
+}
+
+// put says whether key was new.
+func (t *table) put(key uint64, value int32) bool {
+	at := t.slot(key)
+	if t.values[at] != None {
+		return false
+	}
+	t.keys[at], t.values[at] = key, value
+	return true
+}
+
+func (t *table) get(key uint64) int32 { return t.values[t.slot(key)] }
+
+func (t *table) slot(key uint64) uint64 {
+	// Fibonacci hashing: span IDs should be random, but not every sender's are.
+	at := (key * 0x9E3779B97F4A7C15) >> 32 & t.mask
+	for t.values[at] != None && t.keys[at] != key {
+		at = (at + 1) & t.mask
+	}
+	return at
+}

@@ -1,0 +1,187 @@
+// Package usual remembers how long operations usually work themselves, and how often they usually call others.
+package usual
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
+)
+
+const (
+	// stepsPerOctave sets the resolution of a self time: 4 steps are within 19 %, far below what makes a request slow.
+	stepsPerOctave = 4
+	// octaves from 1 µs on reach 67 s: what is longer is as slow as that.
+	octaves = 26
+	steps   = octaves * stepsPerOctave
+	// halfLife is the age in nanoseconds at which what was seen counts half: long against a fault, so that a fault does not
+	// become usual while it lasts; short against a day, so that the past of another load does not count.
+	halfLife = 600e9
+	// enough is how many spans make a median that says something.
+	enough = 20
+)
+
+// Call is an operation that is called from another.
+type Call struct{ From, To uint32 }
+
+// Sample is what was seen since the last merge. It is not safe for concurrent use.
+type Sample struct {
+	self  map[uint32]*[steps]uint32
+	calls map[Call]float64
+}
+
+// NewSample returns an empty sample.
+func NewSample() *Sample {
+	return &Sample{self: map[uint32]*[steps]uint32{}, calls: map[Call]float64{}}
+}
+
+// Add adds the spans of t.
+func (s *Sample) Add(t *trace.Trace) {
+	for i := range t.Spans {
+		operation := t.Spans[i].Operation
+		h := s.self[operation]
+		if h == nil {
+			h = new([steps]uint32)
+			s.self[operation] = h
+		}
+		h[step(t.Self[i])]++
+		if parent := t.Parent[i]; parent != trace.None {
+			s.calls[Call{t.Spans[parent].Operation, operation}]++
+		}
+	}
+}
+
+// Past is all that was seen, the older the less it counts. Its owner merges samples into it.
+type Past struct {
+	self  map[uint32]*[steps]float32
+	calls map[Call]float64
+	at    int64
+}
+
+// NewPast returns an empty past.
+func NewPast() *Past {
+	return &Past{self: map[uint32]*[steps]float32{}, calls: map[Call]float64{}}
+}
+
+// Merge moves what samples hold into the past. now is in nanoseconds since the epoch.
+func (p *Past) Merge(now int64, sample *Sample) {
+	p.fade(now)
+	for operation, from := range sample.self {
+		if *from == ([steps]uint32{}) {
+			delete(sample.self, operation) // It did not run since the last merge, and may never again.
+			continue
+		}
+		to := p.self[operation]
+		if to == nil {
+			to = new([steps]float32)
+			p.self[operation] = to
+		}
+		for i, n := range from {
+			to[i] += float32(n)
+		}
+		clear(from[:])
+	}
+	for call, n := range sample.calls {
+		p.calls[call] += n
+	}
+	clear(sample.calls)
+}
+
+// fade lets the past count less, once in so many seconds that it costs next to nothing.
+func (p *Past) fade(now int64) {
+	const pause = halfLife / 64
+	if p.at == 0 {
+		p.at = now
+	}
+	if now-p.at < pause {
+		return
+	}
+	keep := math.Exp2(-float64(now-p.at) / halfLife)
+	p.at = now
+	for operation, h := range p.self {
+		var left float32
+		for i := range h {
+			h[i] *= float32(keep)
+			left += h[i]
+		}
+		if left < 0.5 {
+			delete(p.self, operation)
+		}
+	}
+	for call := range p.calls {
+		if p.calls[call] *= keep; p.calls[call] < 0.01 {
+			delete(p.calls, call)
+		}
+	}
+}
+
+// Usual is a view of the past for readers of any number. It does not change.
+type Usual struct {
+	self  map[uint32]operation
+	calls map[Call]float64
+}
+
+type operation struct {
+	seen float64
+	self int64
+}
+
+// View computes what is usual by now.
+func (p *Past) View() *Usual {
+	u := &Usual{self: make(map[uint32]operation, len(p.self)), calls: make(map[Call]float64, len(p.calls))}
+	for number, h := range p.self {
+		u.self[number] = median(h)
+	}
+	for call, n := range p.calls {
+		if from := u.self[call.From]; from.seen > 0 {
+			u.calls[call] = n / from.seen
+		}
+	}
+	return u
+}
+
+// Self is the median time in nanoseconds in which an operation works itself. It is false while too little was seen.
+func (u *Usual) Self(number uint32) (int64, bool) {
+	o := u.self[number]
+	return o.self, o.seen >= enough
+}
+
+// Calls is how often one operation calls another on average, each time that it runs.
+func (u *Usual) Calls(from, to uint32) float64 {
+	if from == names.Other || to == names.Other {
+		return math.Inf(1) // Operations beyond the bound are many in one.
+	}
+	return u.calls[Call{from, to}]
+}
+
+func median(h *[steps]float32) operation {
+	var total float64
+	for _, n := range h {
+		total += float64(n)
+	}
+	half := total / 2
+	for i, n := range h {
+		if half -= float64(n); half <= 0 && n > 0 {
+			return operation{seen: total, self: upper(i)}
+		}
+	}
+	return operation{}
+}
+
+// step is the place of a duration on a scale of quarter octaves from 1 µs on.
+func step(ns int64) int {
+	us := uint64(max(0, ns)) / 1000
+	if us == 0 {
+		return 0
+	}
+	octave := bits.Len64(us) - 1
+	quarter := int(us << 2 >> octave & 3) // The two bits below the leading one.
+	return min(octave*stepsPerOctave+quarter, steps-1)
+}
+
+// upper is the upper end of a step in nanoseconds.
+func upper(step int) int64 {
+	octave, quarter := step/stepsPerOctave, step%stepsPerOctave
+	return int64(float64(uint64(1)<<octave) * (1 + float64(quarter+1)/stepsPerOctave) * 1000)
+}
