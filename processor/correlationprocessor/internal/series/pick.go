@@ -1,0 +1,174 @@
+package series
+
+import (
+	"math"
+
+	"github.com/throughline-otel/throughline/internal/service"
+)
+
+const (
+	// maxCandidates bounds what is looked at for one point.
+	maxCandidates = 256
+	// NoBucket is where a span goes that the point cannot have counted.
+	NoBucket = math.MinInt
+)
+
+// Point is what is asked for: the spans that a point of a metric has counted.
+type Point struct {
+	Key Key
+	// Role is what the metric's name says.
+	Role Role
+	// Since and Until are the interval in which the spans have ended.
+	Since, Until int64
+}
+
+// Dimensions are the attributes that tell the points of one metric apart. Where other points have one, a point without
+// it is about spans without it.
+type Dimensions struct{ has mask }
+
+// Add takes note of one point.
+func (d *Dimensions) Add(point *Key) { d.has |= point.has & required }
+
+// Picker finds the spans for points. It is good for one goroutine at a time, and for any number of points.
+type Picker struct {
+	index      *Index
+	now        int64
+	sources    []*Source
+	candidates []Candidate
+	buckets    []int
+	picked     []Candidate
+}
+
+// Reset makes the picker ready for the points of one instance of a service, and tells whether there is anything to
+// pick from.
+func (p *Picker) Reset(index *Index, now int64, of service.Identity, instance string) bool {
+	p.index, p.now = index, now
+	p.sources = index.find(p.sources[:0], of, instance)
+	return len(p.sources) > 0
+}
+
+// Pick returns at most limit spans that the point has counted, the failed ones first, then the slow ones, and from each
+// bucket one. The result is valid until the next call.
+func (p *Picker) Pick(point *Point, dimensions Dimensions, limit int, bucketOf func(duration int64) int) []Candidate {
+	p.gather(point, dimensions)
+	if bucketOf != nil {
+		p.onePerBucket(bucketOf)
+	}
+	p.picked = p.picked[:0]
+	for len(p.picked) < limit && len(p.candidates) > 0 {
+		best := 0
+		for i := range p.candidates {
+			if p.candidates[i].tellsMore(&p.candidates[best]) {
+				best = i
+			}
+		}
+		last := len(p.candidates) - 1
+		p.picked = append(p.picked, p.candidates[best])
+		p.candidates[best] = p.candidates[last]
+		p.candidates = p.candidates[:last]
+	}
+	return p.picked
+}
+
+// gather collects the candidates of all series that the point can be about.
+func (p *Picker) gather(point *Point, dimensions Dimensions) {
+	p.candidates = p.candidates[:0]
+	if point.Role.family == 0 && !point.Key.Telling() {
+		return
+	}
+	var seen kinds
+	for _, source := range p.sources {
+		source.mu.Lock()
+		for o := source.newest; o != nil; o = o.older {
+			if point.matches(o, dimensions) {
+				seen |= 1 << o.kind
+				p.collect(o, point)
+			}
+		}
+		source.mu.Unlock()
+	}
+	// Where the name of the metric does not say which side it is about, and spans of both sides fit, nobody knows.
+	if point.Role.family == 0 && seen&(seen-1) != 0 {
+		p.candidates = p.candidates[:0]
+	}
+}
+
+func (p *Point) matches(o *one, dimensions Dimensions) bool {
+	needed := p.Key.has & required
+	shared := p.Key.has & o.key.has
+	switch {
+	case p.Role.kinds&(1<<o.kind) == 0:
+		return false
+	case shared&required != needed:
+		return false
+	case p.Role.family != 0 && o.key.has&p.Role.family == 0:
+		return false
+	case dimensions.has&^p.Key.has&o.key.has != 0:
+		return false
+	default:
+		return p.Key.agrees(&o.key, shared)
+	}
+}
+
+// collect takes the youngest fitting span of every class.
+func (p *Picker) collect(o *one, point *Point) {
+	for i := range o.classes {
+		c := &o.classes[i]
+		for back := uint8(1); back <= c.count; back++ {
+			candidate := &c.spans[(c.next+depth-back)%depth]
+			if candidate.End < point.Since || candidate.End > point.Until || candidate.arrived < p.now-p.index.retention {
+				continue
+			}
+			p.take(candidate)
+			break
+		}
+	}
+}
+
+// take keeps the candidate. Once there are too many, the telling ones replace the others.
+func (p *Picker) take(candidate *Candidate) {
+	if len(p.candidates) < maxCandidates {
+		p.candidates = append(p.candidates, *candidate)
+		return
+	}
+	place := int(candidate.Span[7]) % maxCandidates
+	if candidate.tellsMore(&p.candidates[place]) {
+		p.candidates[place] = *candidate
+	}
+}
+
+// onePerBucket leaves the most telling candidate of each bucket.
+func (p *Picker) onePerBucket(bucketOf func(int64) int) {
+	p.buckets = p.buckets[:0]
+	kept := p.candidates[:0]
+candidates:
+	for i := range p.candidates {
+		candidate := p.candidates[i]
+		bucket := bucketOf(candidate.Duration())
+		if bucket == NoBucket {
+			continue
+		}
+		for j, other := range p.buckets {
+			if other == bucket {
+				if candidate.tellsMore(&kept[j]) {
+					kept[j] = candidate
+				}
+				continue candidates
+			}
+		}
+		kept = append(kept, candidate)
+		p.buckets = append(p.buckets, bucket)
+	}
+	p.candidates = kept
+}
+
+// tellsMore prefers the failed, then the slow, then the young.
+func (c *Candidate) tellsMore(other *Candidate) bool {
+	if c.Failed != other.Failed {
+		return c.Failed
+	}
+	if c.Duration() != other.Duration() {
+		return c.Duration() > other.Duration()
+	}
+	return c.End > other.End
+}

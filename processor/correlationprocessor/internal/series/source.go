@@ -1,0 +1,181 @@
+package series
+
+import (
+	"math/bits"
+	"sync"
+	"unsafe"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+)
+
+const (
+	// maxSeries bounds the series of one source; the one that was silent longest goes first.
+	maxSeries = 512
+	// depth is how many spans a class keeps: the point that they belong to may come after younger ones.
+	depth = 4
+
+	sourceBytes = int64(unsafe.Sizeof(Source{})) + 256 // with its strings and its place in the index
+	seriesBytes = int64(unsafe.Sizeof(one{})) + 48     // with its place in the source
+	classBytes  = int64(unsafe.Sizeof(class{}))
+)
+
+// Candidate is a span that may become an exemplar.
+type Candidate struct {
+	Trace      pcommon.TraceID
+	Span       pcommon.SpanID
+	Start, End int64
+	Failed     bool
+
+	arrived int64
+	kind    ptrace.SpanKind
+}
+
+// Duration of the span.
+func (c *Candidate) Duration() int64 { return c.End - c.Start }
+
+// Sighting is a finished span with the key of its series.
+type Sighting struct {
+	Key  Key
+	Kind ptrace.SpanKind
+	Candidate
+}
+
+// Source holds the series of one instance of a service.
+type Source struct {
+	// Emitter is the instance.
+	Emitter *store.Emitter
+
+	index          *Index
+	identity       identity
+	newer, older   *Source
+	sibling        int
+	used           int64
+	latest         int64
+	mu             sync.Mutex
+	gone           bool
+	series         map[uint64]*one
+	newest, oldest *one
+}
+
+// one series: the spans of one kind that say the same about themselves.
+type one struct {
+	id           uint64
+	kind         ptrace.SpanKind
+	key          Key
+	latest       int64
+	newer, older *one
+	classes      []class
+}
+
+// class holds the latest spans of a series that took about equally long and ended equally well.
+type class struct {
+	magnitude uint8
+	failed    bool
+	count     uint8
+	next      uint8
+	spans     [depth]Candidate
+}
+
+// Add takes note of spans that have just arrived.
+func (s *Source) Add(now int64, sightings []Sighting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return
+	}
+	before := s.used
+	for i := range sightings {
+		s.add(now, &sightings[i])
+	}
+	s.forget(now - s.index.retention)
+	// The index has let go of other sources before it handed this one out. What is left to give is this one's own.
+	for s.oldest != s.newest && s.index.used.Load()+s.used-before > s.index.budget {
+		s.drop(s.oldest)
+		s.index.byBytes.Add(1)
+	}
+	if grown := s.used - before; grown != 0 {
+		s.index.used.Add(grown)
+	}
+}
+
+func (s *Source) add(now int64, sighting *Sighting) {
+	id := sighting.Key.hash() + uint64(sighting.Kind)
+	known, ok := s.series[id]
+	if ok {
+		s.unlink(known)
+	} else {
+		if len(s.series) >= maxSeries {
+			s.drop(s.oldest)
+			s.index.byBytes.Add(1)
+		}
+		known = &one{id: id, kind: sighting.Kind, key: sighting.Key}
+		s.series[id] = known
+		s.used += seriesBytes
+	}
+	known.latest = now
+	s.link(known)
+	candidate := sighting.Candidate
+	candidate.arrived, candidate.kind = now, sighting.Kind
+	s.used += known.add(candidate)
+}
+
+// forget lets go of the series that have been silent for too long.
+func (s *Source) forget(oldest int64) {
+	for s.oldest != nil && s.oldest.latest < oldest {
+		s.drop(s.oldest)
+		s.index.byAge.Add(1)
+	}
+}
+
+func (s *Source) drop(o *one) {
+	s.unlink(o)
+	delete(s.series, o.id)
+	s.used -= seriesBytes + int64(cap(o.classes))*classBytes
+}
+
+func (s *Source) link(o *one) {
+	o.older = s.newest
+	if s.newest != nil {
+		s.newest.newer = o
+	} else {
+		s.oldest = o
+	}
+	s.newest = o
+}
+
+func (s *Source) unlink(o *one) {
+	if o.newer != nil {
+		o.newer.older = o.older
+	} else {
+		s.newest = o.older
+	}
+	if o.older != nil {
+		o.older.newer = o.newer
+	} else {
+		s.oldest = o.newer
+	}
+	o.newer, o.older = nil, nil
+}
+
+func (o *one) add(candidate Candidate) (grown int64) {
+	magnitude := uint8(bits.Len64(uint64(candidate.Duration())))
+	for i := range o.classes {
+		if c := &o.classes[i]; c.magnitude == magnitude && c.failed == candidate.Failed {
+			c.add(candidate)
+			return 0
+		}
+	}
+	before := cap(o.classes)
+	o.classes = append(o.classes, class{magnitude: magnitude, failed: candidate.Failed})
+	o.classes[len(o.classes)-1].add(candidate)
+	return int64(cap(o.classes)-before) * classBytes
+}
+
+func (c *class) add(candidate Candidate) {
+	c.spans[c.next] = candidate
+	c.next = (c.next + 1) % depth
+	c.count = min(c.count+1, depth)
+}
