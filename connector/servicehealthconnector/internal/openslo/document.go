@@ -18,8 +18,8 @@ const (
 	kindCondition  = "AlertCondition"
 	kindTarget     = "AlertNotificationTarget"
 
-	ours             = "throughline/"
-	annotationShort  = ours + "short-window"
+	ours              = "throughline/"
+	annotationShort   = ours + "short-window"
 	annotationRunbook = ours + "runbook"
 )
 

@@ -309,4 +309,3 @@ func short(number *big.Rat) string {
 	text := number.FloatString(6)
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
-

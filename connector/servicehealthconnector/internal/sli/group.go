@@ -2,6 +2,7 @@ package sli
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -26,24 +27,42 @@ const (
 // firstGroup is the number of the first group that has values of its own.
 const firstGroup = OverflowGroup + 1
 
-// key is a group's values. It is comparable, so that looking for a group needs no memory.
-type key [openslo.MaxGroupBy]string
+// key is what items of a group have in common. It is comparable, so that looking for a group needs no memory.
+type key [openslo.MaxGroupBy]part
+
+// part is one attribute of a key. A whole number is not made a text before its group is found to be new.
+type part struct {
+	text    string
+	whole   int64
+	isWhole bool
+}
+
+func (p part) String() string {
+	if p.isWhole {
+		return strconv.FormatInt(p.whole, 10)
+	}
+	return p.text
+}
 
 // groups numbers the groups of one objective in the order in which they were first seen.
 type groups struct {
 	by       []string
 	overflow []string
 
-	mu    sync.RWMutex
+	mu sync.RWMutex
+	// known has an entry for each text and each number that were seen, and two keys may be one group: "200" and 200.
 	known map[key]uint32
 	all   [][]string
 }
 
 func newGroups(by []string) *groups {
 	g := &groups{by: by, known: map[key]uint32{}, overflow: make([]string, len(by))}
+	var k key
 	for i := range g.overflow {
 		g.overflow[i] = OverflowValue
+		k[i].text = OverflowValue
 	}
+	g.known[k] = OverflowGroup
 	return g
 }
 
@@ -56,7 +75,7 @@ func (g *groups) of(span, resource pcommon.Map) uint32 {
 			value, ok = resource.Get(name)
 		}
 		if ok {
-			k[i] = text(value)
+			k[i] = partOf(value)
 		}
 	}
 	g.mu.RLock()
@@ -66,34 +85,44 @@ func (g *groups) of(span, resource pcommon.Map) uint32 {
 	switch {
 	case ok:
 		return number
-	case full:
+	case full && !k.hasWhole():
 		return OverflowGroup
 	default:
 		return g.add(k)
 	}
 }
 
+func (k *key) hasWhole() bool {
+	return slices.ContainsFunc(k[:], func(p part) bool { return p.isWhole })
+}
+
+// add gives a group that was not known by this key its number.
 func (g *groups) add(k key) uint32 {
 	values := make([]string, len(g.by))
+	var texts key
 	for i := range values {
 		// The attribute's text may share its memory with the whole batch that it came in.
-		values[i] = strings.Clone(k[i])
-		k[i] = values[i]
-	}
-	if slices.Equal(values, g.overflow) {
-		return OverflowGroup
+		values[i] = strings.Clone(k[i].String())
+		texts[i].text = values[i]
+		if !k[i].isWhole {
+			k[i] = texts[i]
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if number, ok := g.known[k]; ok {
-		return number
+	number, ok := g.known[texts]
+	if !ok {
+		if len(g.all) >= MaxGroups {
+			return OverflowGroup
+		}
+		number = uint32(len(g.all)) + firstGroup //nolint:gosec // at most MaxGroups
+		g.all = append(g.all, values)
+		g.known[texts] = number
 	}
-	if len(g.all) >= MaxGroups {
-		return OverflowGroup
+	// The second spellings of groups are bounded too; those beyond only take longer to find.
+	if len(g.known) < 2*MaxGroups {
+		g.known[k] = number
 	}
-	number := uint32(len(g.all)) + firstGroup //nolint:gosec // at most MaxGroups
-	g.all = append(g.all, values)
-	g.known[k] = number
 	return number
 }
 
@@ -115,16 +144,20 @@ func (g *groups) values(number uint32) []string {
 	return nil
 }
 
-// text makes a value of a stranger harmless: it becomes an attribute of metrics and a part of events and pages.
-func text(value pcommon.Value) string {
+// partOf makes a value of a stranger harmless: it becomes an attribute of metrics and a part of events and pages.
+func partOf(value pcommon.Value) part {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
-		return clean(value.Str())
-	case pcommon.ValueTypeInt, pcommon.ValueTypeBool, pcommon.ValueTypeDouble:
-		return value.AsString()
+		return part{text: clean(value.Str())}
+	case pcommon.ValueTypeInt:
+		return part{whole: value.Int(), isWhole: true}
+	case pcommon.ValueTypeBool:
+		return part{text: strconv.FormatBool(value.Bool())}
+	case pcommon.ValueTypeDouble:
+		return part{text: value.AsString()}
 	default:
 		// Lists, maps and bytes have no one text that people would write; such an attribute tells no groups apart.
-		return ""
+		return part{}
 	}
 }
 

@@ -103,13 +103,13 @@ func (c *condition) eval(ctx context.Context, tctx *ottlspan.TransformContext) (
 
 // value is a value in OTTL, and as a plain one if it is such.
 type value struct {
-	plain plainValue
+	plain *operand
 	ottl  *ottl.ValueExpression[*ottlspan.TransformContext]
 }
 
 func (v *value) eval(ctx context.Context, tctx *ottlspan.TransformContext) (float64, error) {
 	if v.plain != nil {
-		if number, ok := v.plain(tctx); ok {
+		if number, ok := v.plain.number(tctx); ok {
 			return checked(number)
 		}
 	}
