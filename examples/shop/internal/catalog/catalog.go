@@ -28,8 +28,8 @@ const (
 	Host = "catalog"
 
 	// related is how many further products a product's page shows. With the page's own product,
-	// two queries each, a page without cache is 30 queries.
-	related = 14
+	// two queries each, a page without cache is 20 queries.
+	related = 9
 
 	// A page computes in several slices, and the hog takes its turn between them: that is four
 	// times up to 130 ms of waiting.
