@@ -67,8 +67,9 @@ func (r *reader) document(node *yaml.Node, at Source, lined bool, docs *library)
 		shelve(r, docs.indicators, &i.meta, i, func(i *indicator) Source { return i.at })
 	case kindSLO:
 		s := r.slo(m)
-		shelve(r, docs.slos, &s.meta, s, func(s *slo) Source { return s.at })
-		docs.inTheirOrder = append(docs.inTheirOrder, s)
+		if shelve(r, docs.slos, &s.meta, s, func(s *slo) Source { return s.at }) {
+			docs.inTheirOrder = append(docs.inTheirOrder, s)
+		}
 	case kindPolicy:
 		p := r.policy(m)
 		shelve(r, docs.policies, &p.meta, p, func(p *policy) Source { return p.at })
@@ -164,7 +165,7 @@ func (m *mapping) annotations(of *meta) {
 		case key.Value == annotationRunbook && of.mayHaveRunbook():
 			of.runbook = notes.link(annotationRunbook)
 		case strings.HasPrefix(key.Value, ours):
-			m.refuse(at, "is no annotation of this implementation for a %s", of.kind)
+			m.refuse(at, "is no annotation that the kind %s has", of.kind)
 		}
 	}
 }
@@ -181,6 +182,7 @@ func (of *meta) mayHaveRunbook() bool {
 func (m *mapping) link(key string) string {
 	text, at := m.text(key, maxDescription)
 	if text == "" {
+		m.nonEmpty(key, at)
 		return ""
 	}
 	if err := checkLink(text); err != nil {
@@ -194,7 +196,7 @@ func (m *mapping) link(key string) string {
 func (m *mapping) specification(of *meta) *mapping {
 	spec := m.child("spec")
 	if spec == nil && !m.has("spec") {
-		m.require("spec", "a "+of.kind+" says there what it is")
+		m.require("spec", "it is what makes the "+of.kind)
 	}
 	if spec != nil {
 		of.description, _ = spec.text("description", maxDescription)
@@ -229,14 +231,4 @@ func (r *reader) target(m *mapping) *target {
 	}
 	spec.done()
 	return t
-}
-
-// refuseOnce is refuse, unless something at the same place was refused already and says more.
-func (r *reader) refuseOnce(at Source, format string, values ...any) {
-	for _, problem := range r.problems {
-		if problem.Source == at {
-			return
-		}
-	}
-	r.refuse(at, format, values...)
 }

@@ -19,7 +19,10 @@ func (r *reader) link(docs *library) []Objective {
 			objectives = append(objectives, o)
 		}
 	}
-	r.unused(docs)
+	// As long as something else is wrong, what refers to a document may just not have been understood.
+	if len(r.problems) == 0 {
+		r.unused(docs)
+	}
 	return objectives
 }
 
@@ -97,8 +100,13 @@ func (g goal) name() string {
 	if g.target == nil {
 		return ""
 	}
-	percent := new(big.Rat).Mul(g.target, big.NewRat(100, 1)).FloatString(7)
-	return strings.TrimSuffix(strings.TrimRight(percent, "0"), ".")
+	return percent(g.target)
+}
+
+// percent is exact, since a target has at most nine decimals.
+func percent(target *big.Rat) string {
+	text := new(big.Rat).Mul(target, big.NewRat(100, 1)).FloatString(7)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
 // compare gives the indicator of an objective its operator and threshold, if it is one that has them.
@@ -295,7 +303,7 @@ func (r *reader) reachable(g goal, alerts []alert) []Alert {
 				hint = "; write `alertPolicies` in place of the default alerts"
 			}
 			r.refuse(a.at, "no outage %s a burn rate of %s: with a target of %s %% the highest is %s%s",
-				word, short(a.burnRate), short(new(big.Rat).Mul(g.target, big.NewRat(100, 1))), short(highest), hint)
+				word, short(a.burnRate), percent(g.target), short(highest), hint)
 			continue
 		}
 		a.BurnRate, _ = a.burnRate.Float64()
@@ -304,8 +312,11 @@ func (r *reader) reachable(g goal, alerts []alert) []Alert {
 	return out
 }
 
-// short writes a number for people.
+// short writes a number for people. It rounds down, so that a burn rate which is refused never equals the highest one.
 func short(number *big.Rat) string {
-	text := number.FloatString(6)
+	const million = 1_000_000
+	whole := new(big.Int).Mul(number.Num(), big.NewInt(million))
+	whole.Quo(whole, number.Denom())
+	text := new(big.Rat).SetFrac(whole, big.NewInt(million)).FloatString(6)
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -98,7 +99,7 @@ func (r *reader) read(path string, text []byte, docs *library) {
 			break
 		}
 		if err != nil {
-			r.problems = append(r.problems, &Error{Source: Source{File: path}, Reason: err.Error(), Err: err})
+			r.problems = append(r.problems, syntaxError(path, err))
 			return
 		}
 		found = true
@@ -117,6 +118,18 @@ func (r *reader) read(path string, text []byte, docs *library) {
 	if !found {
 		r.refuse(Source{File: path}, "holds no document")
 	}
+}
+
+var syntaxPlace = regexp.MustCompile(`^yaml: line ([0-9]+): `)
+
+// syntaxError puts the line, which the YAML library has in its text only, where all others have it.
+func syntaxError(path string, err error) *Error {
+	at, reason := Source{File: path}, err.Error()
+	if found := syntaxPlace.FindStringSubmatch(reason); found != nil {
+		at.Line, _ = strconv.Atoi(found[1])
+		reason = reason[len(found[0]):]
+	}
+	return &Error{Source: at, Reason: "is no YAML: " + reason, Err: err}
 }
 
 // library is all documents by kind and name.
@@ -143,16 +156,17 @@ func newLibrary() *library {
 	}
 }
 
-// shelve puts a document where references find it. Its name is missing only if that was already refused.
-func shelve[T any](r *reader, shelf map[string]T, of *meta, document T, places func(T) Source) {
+// shelve puts a document where references find it. It is false if that was refused, or the name already was.
+func shelve[T any](r *reader, shelf map[string]T, of *meta, document T, places func(T) Source) bool {
 	if of.name == "" {
-		return
+		return false
 	}
 	if first, twice := shelf[of.name]; twice {
 		r.refuse(of.nameAt, "%s %q is already at %s", of.kind, of.name, places(first))
-		return
+		return false
 	}
 	shelf[of.name] = document
+	return true
 }
 
 // sortedKeys makes what is said about a library independent of the order of its maps.

@@ -16,8 +16,21 @@ type reader struct {
 	problems Errors
 }
 
+// maxList is more than one SLO has of anything. It bounds what aliases of lists in lists could amount to.
+const maxList = 100
+
 func (r *reader) refuse(at Source, format string, values ...any) {
 	r.problems = append(r.problems, &Error{Source: at, Reason: fmt.Sprintf(format, values...)})
+}
+
+// refuseOnce is refuse, unless something at the same place was refused already and says more.
+func (r *reader) refuseOnce(at Source, format string, values ...any) {
+	for _, problem := range r.problems {
+		if problem.Source == at {
+			return
+		}
+	}
+	r.refuse(at, format, values...)
 }
 
 // mapping is a YAML mapping of which every key has to be asked for: what nobody asked for is unknown, and refused.
@@ -152,9 +165,17 @@ func (m *mapping) text(key string, longest int) (string, Source) {
 	return node.Value, at
 }
 
+// nonEmpty notes that a key is there and has nothing to say, if nothing worse is known of it.
+func (m *mapping) nonEmpty(key string, at Source) {
+	if m.has(key) {
+		m.refuseOnce(at, "is empty")
+	}
+}
+
 func (m *mapping) name(key string) (string, Source) {
 	text, at := m.text(key, maxName)
 	if text == "" {
+		m.nonEmpty(key, at)
 		return "", at
 	}
 	if err := checkName(text); err != nil {
@@ -199,6 +220,7 @@ func (m *mapping) number(key string) (*big.Rat, Source) {
 func (m *mapping) duration(key string) (time.Duration, Source, bool) {
 	text, at := m.text(key, maxName)
 	if text == "" {
+		m.nonEmpty(key, at)
 		return 0, at, false
 	}
 	value, err := ParseDuration(text)
@@ -225,6 +247,10 @@ func (m *mapping) list(key string) []element {
 	}
 	if node.Kind != yaml.SequenceNode {
 		m.refuse(at, "must be a list, not %s", describe(node))
+		return nil
+	}
+	if len(node.Content) > maxList {
+		m.refuse(at, "has more than %d elements", maxList)
 		return nil
 	}
 	elements := make([]element, len(node.Content))

@@ -28,20 +28,41 @@ const (
 const firstGroup = OverflowGroup + 1
 
 // key is what items of a group have in common. It is comparable, so that looking for a group needs no memory.
-type key [openslo.MaxGroupBy]part
-
-// part is one attribute of a key. A whole number is not made a text before its group is found to be new.
-type part struct {
-	text    string
-	whole   int64
-	isWhole bool
+type key struct {
+	texts [openslo.MaxGroupBy]string
+	// whole are attributes that are whole numbers. They are not made texts before their group is found to be new.
+	whole   [openslo.MaxGroupBy]int64
+	isWhole [openslo.MaxGroupBy]bool
 }
 
-func (p part) String() string {
-	if p.isWhole {
-		return strconv.FormatInt(p.whole, 10)
+func (k *key) hasWhole() bool { return k.isWhole != [openslo.MaxGroupBy]bool{} }
+
+// read makes a value of a stranger harmless: it becomes an attribute of metrics and a part of events and pages.
+func (k *key) read(i int, value pcommon.Value) {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		k.texts[i] = clean(value.Str())
+	case pcommon.ValueTypeInt:
+		k.whole[i], k.isWhole[i] = value.Int(), true
+	case pcommon.ValueTypeBool:
+		k.texts[i] = strconv.FormatBool(value.Bool())
+	case pcommon.ValueTypeDouble:
+		k.texts[i] = value.AsString()
+	default:
+		// Lists, maps and bytes have no one text that people would write; such an attribute tells no groups apart.
 	}
-	return p.text
+}
+
+// own is the key with texts only, and with texts of its own: an attribute's may share its memory with the whole batch.
+func (k *key) own() key {
+	var own key
+	for i, text := range k.texts {
+		if k.isWhole[i] {
+			text = strconv.FormatInt(k.whole[i], 10)
+		}
+		own.texts[i] = strings.Clone(text)
+	}
+	return own
 }
 
 // groups numbers the groups of one objective in the order in which they were first seen.
@@ -60,7 +81,7 @@ func newGroups(by []string) *groups {
 	var k key
 	for i := range g.overflow {
 		g.overflow[i] = OverflowValue
-		k[i].text = OverflowValue
+		k.texts[i] = OverflowValue
 	}
 	g.known[k] = OverflowGroup
 	return g
@@ -75,7 +96,7 @@ func (g *groups) of(span, resource pcommon.Map) uint32 {
 			value, ok = resource.Get(name)
 		}
 		if ok {
-			k[i] = partOf(value)
+			k.read(i, value)
 		}
 	}
 	g.mu.RLock()
@@ -92,35 +113,27 @@ func (g *groups) of(span, resource pcommon.Map) uint32 {
 	}
 }
 
-func (k *key) hasWhole() bool {
-	return slices.ContainsFunc(k[:], func(p part) bool { return p.isWhole })
-}
-
 // add gives a group that was not known by this key its number.
 func (g *groups) add(k key) uint32 {
-	values := make([]string, len(g.by))
-	var texts key
-	for i := range values {
-		// The attribute's text may share its memory with the whole batch that it came in.
-		values[i] = strings.Clone(k[i].String())
-		texts[i].text = values[i]
-		if !k[i].isWhole {
-			k[i] = texts[i]
-		}
-	}
+	own := k.own()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	number, ok := g.known[texts]
+	number, ok := g.known[own]
 	if !ok {
 		if len(g.all) >= MaxGroups {
 			return OverflowGroup
 		}
 		number = uint32(len(g.all)) + firstGroup //nolint:gosec // at most MaxGroups
-		g.all = append(g.all, values)
-		g.known[texts] = number
+		g.all = append(g.all, slices.Clone(own.texts[:len(g.by)]))
+		g.known[own] = number
 	}
-	// The second spellings of groups are bounded too; those beyond only take longer to find.
-	if len(g.known) < 2*MaxGroups {
+	// Other spellings of groups are bounded too; those beyond only take longer to find.
+	if k.hasWhole() && len(g.known) < 2*MaxGroups {
+		for i := range k.texts {
+			if !k.isWhole[i] {
+				k.texts[i] = own.texts[i]
+			}
+		}
 		g.known[k] = number
 	}
 	return number
@@ -144,23 +157,6 @@ func (g *groups) values(number uint32) []string {
 	return nil
 }
 
-// partOf makes a value of a stranger harmless: it becomes an attribute of metrics and a part of events and pages.
-func partOf(value pcommon.Value) part {
-	switch value.Type() {
-	case pcommon.ValueTypeStr:
-		return part{text: clean(value.Str())}
-	case pcommon.ValueTypeInt:
-		return part{whole: value.Int(), isWhole: true}
-	case pcommon.ValueTypeBool:
-		return part{text: strconv.FormatBool(value.Bool())}
-	case pcommon.ValueTypeDouble:
-		return part{text: value.AsString()}
-	default:
-		// Lists, maps and bytes have no one text that people would write; such an attribute tells no groups apart.
-		return part{}
-	}
-}
-
 // clean is the text itself, without an allocation, if nothing is wrong with it.
 func clean(value string) string {
 	if len(value) <= MaxGroupValue && harmless(value) {
@@ -180,6 +176,13 @@ func clean(value string) string {
 }
 
 func harmless(value string) bool {
+	plain := true
+	for i := range len(value) {
+		plain = plain && value[i] >= ' ' && value[i] <= '~'
+	}
+	if plain {
+		return true
+	}
 	for _, r := range value {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return false

@@ -156,27 +156,20 @@ func (p *plainParser) single() plain {
 	if !ok {
 		return nil
 	}
-	switch op := p.peek(); op {
-	case "==", "!=", "<", "<=", ">", ">=":
-		p.next()
-		right, ok := p.operand()
-		if !ok {
-			return nil
+	if len(p.tokens) > 0 {
+		if op, ok := operators[p.tokens[0]]; ok {
+			p.next()
+			right, ok := p.operand()
+			if !ok {
+				return nil
+			}
+			return &comparison{left: left, right: right, op: op}
 		}
-		return &comparison{left: left, right: right, op: op}
-	default:
-		if left.place == nowhere && left.is.kind == isBool {
-			return constant(answerOf(left.is.whole == 1))
-		}
-		return nil
 	}
-}
-
-func (p *plainParser) peek() string {
-	if len(p.tokens) == 0 {
-		return ""
+	if left.place == nowhere && left.is.kind == isBool {
+		return constant(answerOf(left.is.whole == 1))
 	}
-	return p.tokens[0]
+	return nil
 }
 
 func (p *plainParser) operand() (operand, bool) {

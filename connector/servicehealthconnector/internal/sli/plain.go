@@ -73,12 +73,34 @@ func (n negation) ask(tctx *ottlspan.TransformContext) answer {
 
 type comparison struct {
 	left, right operand
-	op          string
+	op          operator
 }
 
 func (c *comparison) ask(tctx *ottlspan.TransformContext) answer {
-	return compare(c.left.read(tctx), c.right.read(tctx), c.op)
+	left, right := c.left.read(tctx), &c.right.is
+	if c.right.place != nowhere {
+		read := c.right.read(tctx)
+		right = &read
+	}
+	return compare(&left, right, c.op)
 }
+
+// operator has a bit for each order of left and right in which the comparison is true.
+type operator uint8
+
+const (
+	less operator = 1 << iota
+	same
+	greater
+	different = less | greater
+)
+
+var operators = map[string]operator{
+	"==": same, "!=": different, "<": less, "<=": less | same, ">": greater, ">=": greater | same,
+}
+
+// of says whether an order, as [cmp.Compare] gives it, is one for which the comparison is true.
+func (op operator) of(order int) answer { return answerOf(op&(1<<(order+1)) != 0) }
 
 // operand is a constant or a place in a span.
 type operand struct {
@@ -178,74 +200,47 @@ func truth(b bool) datum {
 
 // compare follows OTTL's comparison rules: numbers compare with numbers, everything else with its like, nothing with nothing; what
 // can't be compared is different.
-func compare(a, b datum, op string) answer {
+func compare(a, b *datum, op operator) answer {
 	switch {
 	case a.kind == isOther || b.kind == isOther:
 		return unknown
 	case a.kind == isWhole && b.kind == isBroken:
-		return floats(float64(a.whole), b.broken, op)
+		return op.floats(float64(a.whole), b.broken)
 	case a.kind == isBroken && b.kind == isWhole:
-		return floats(a.broken, float64(b.whole), op)
+		return op.floats(a.broken, float64(b.whole))
 	case a.kind != b.kind:
-		return answerOf(op == "!=")
+		return answerOf(op == different)
 	}
 	switch a.kind {
 	case isNil:
-		return ordered(0, op)
+		return op.of(0)
 	case isText:
-		return texts(a.text, b.text, op)
+		return op.texts(a.text, b.text)
 	case isBroken:
-		return floats(a.broken, b.broken, op)
+		return op.floats(a.broken, b.broken)
 	default:
-		return ordered(cmp.Compare(a.whole, b.whole), op)
+		return op.of(cmp.Compare(a.whole, b.whole))
 	}
 }
 
 // texts compares for equality first, because unequal lengths answer that at once.
-func texts(a, b, op string) answer {
+func (op operator) texts(a, b string) answer {
 	switch op {
-	case "==":
+	case same:
 		return answerOf(a == b)
-	case "!=":
+	case different:
 		return answerOf(a != b)
 	default:
-		return ordered(cmp.Compare(a, b), op)
+		return op.of(cmp.Compare(a, b))
 	}
 }
 
-// floats has its own comparisons because of NaN, which has no order.
-func floats(a, b float64, op string) answer {
-	switch op {
-	case "==":
-		return answerOf(a == b)
-	case "!=":
-		return answerOf(a != b)
-	case "<":
-		return answerOf(a < b)
-	case "<=":
-		return answerOf(a <= b)
-	case ">":
-		return answerOf(a > b)
-	default:
-		return answerOf(a >= b)
+// floats takes care of NaN, which has no order and is different from everything, itself included.
+func (op operator) floats(a, b float64) answer {
+	if math.IsNaN(a) || math.IsNaN(b) {
+		return answerOf(op == different)
 	}
-}
-
-func ordered(order int, op string) answer {
-	switch op {
-	case "==":
-		return answerOf(order == 0)
-	case "!=":
-		return answerOf(order != 0)
-	case "<":
-		return answerOf(order < 0)
-	case "<=":
-		return answerOf(order <= 0)
-	case ">":
-		return answerOf(order > 0)
-	default:
-		return answerOf(order >= 0)
-	}
+	return op.of(cmp.Compare(a, b))
 }
 
 // number is what a threshold is compared with. It is false for what only OTTL can make a number of.
