@@ -27,11 +27,11 @@ type chunk [chunkLength]record
 
 // record is one span. Links are positions in the queue plus one, so that none is zero.
 type record struct {
-	trace              pcommon.TraceID
-	span               pcommon.SpanID
-	arrived            int64
-	start, end         int64
-	emitter            *Emitter
+	trace               pcommon.TraceID
+	span                pcommon.SpanID
+	arrived             int64
+	start, end          int64
+	emitter             *Emitter
 	nextSpan, nextTrace uint64
 	// The newest record of a trace knows what is known about the trace.
 	entry      *Emitter

@@ -1,0 +1,269 @@
+package recovery_test
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recovery"
+)
+
+const (
+	traceHex = "4bf92f3577b34da6a3ce929d0e0e4736"
+	otherHex = "0af7651916cd43dd8448eb211c80319c"
+	spanHex  = "00f067aa0ba902b7"
+)
+
+var (
+	both      = recovery.IDs{Trace: trace(traceHex), Span: span(spanHex)}
+	traceOnly = recovery.IDs{Trace: trace(traceHex)}
+	padded    = recovery.IDs{Trace: trace("0000000000000000a3ce929d0e0e4736"), Span: span(spanHex)}
+	half      = recovery.IDs{Half: 11803532876627986230, Span: span(spanHex)}
+)
+
+func TestTextBodies(t *testing.T) {
+	for body, want := range map[string]recovery.IDs{
+		"done trace_id=" + traceHex + " span_id=" + spanHex + " in 3 ms": both,
+		"trace_id=" + traceHex:                                                                         traceOnly,
+		"traceId=" + traceHex + ",spanId=" + spanHex:                                                   both,
+		"TRACE_ID=" + traceHex + " SPAN_ID=" + spanHex:                                                 both,
+		"[TraceID: " + traceHex + " SpanID: " + spanHex + "] paid":                                     both,
+		"Trace ID: " + traceHex + ", Span ID: " + spanHex + ".":                                        both,
+		"trace.id=" + traceHex + " span.id=" + spanHex:                                                 both,
+		"otelTraceID=" + traceHex + " otelSpanID=" + spanHex + " otelServiceName=a":                    both,
+		`level=info trace_id="` + traceHex + `" span_id="` + spanHex + `"`:                             both,
+		"trace_id = '" + strings.ToUpper(traceHex) + "'":                                               traceOnly,
+		"<traceId>" + traceHex + "</traceId>":                                                          traceOnly,
+		"got traceparent: 00-" + traceHex + "-" + spanHex + "-01":                                      both,
+		"traceparent=00-" + traceHex + "-1111111111111111-01 span_id=" + spanHex:                       both,
+		"X-B3-TraceId: " + traceHex + " X-B3-SpanId: " + spanHex:                                       both,
+		"X-B3-TraceId=a3ce929d0e0e4736 X-B3-SpanId=" + spanHex:                                         padded,
+		"b3: " + traceHex + "-" + spanHex + "-1":                                                       both,
+		"b3=a3ce929d0e0e4736-" + spanHex:                                                               padded,
+		"dd.trace_id=11803532876627986230 dd.span_id=67667974448284343 paid":                           half,
+		"[dd.service=shop dd.trace_id=11803532876627986230 dd.span_id=67667974448284343]":              half,
+		"dd.trace_id=" + traceHex + " dd.span_id=67667974448284343":                                    both,
+		"X-Amzn-Trace-Id: Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=" + spanHex + ";Sampled=1":   both,
+		"AWS-XRAY-TRACE-ID: 1-4bf92f35-77b34da6a3ce929d0e0e4736":                                       traceOnly,
+		"INFO [shop," + traceHex + "," + spanHex + "] paid":                                            both,
+		"INFO [shop," + traceHex + "," + spanHex + ",true] paid":                                       both,
+		"INFO [shop] [main] [" + traceHex + "-" + spanHex + "] o.e.Shop":                               both,
+		`INFO {"trace_id":"` + traceHex + `","span_id":"` + spanHex + `"}`:                             both,
+		`{"trace_id":"` + traceHex + `","span_id":"` + spanHex + `"}`:                                  both,
+		`  {"a":1,"ctx":{"b":[1,{"c":null}],"traceId":"` + traceHex + `","spanId":"` + spanHex + `"}}`: both,
+		`{"trace":{"id":"` + traceHex + `"},"span":{"id":"` + spanHex + `"}}`:                          both,
+		`{"dd":{"trace_id":"11803532876627986230","span_id":"67667974448284343"}}`:                     half,
+		`{"dd":{"trace_id":11803532876627986230,"span_id":67667974448284343}}`:                         half,
+		`{"dd.trace_id":11803532876627986230,"dd.span_id":"67667974448284343","x":-1.5e+3}`:            half,
+		`{"msg":"paid trace_id=` + traceHex + ` span_id=` + spanHex + `","level":"info"}`:              both,
+		`{"log":"{\"trace_id\":\"` + traceHex + `\",\"span_id\":\"` + spanHex + `\"}\n"}`:              both,
+		`{"trace_id":"` + traceHex + `","link":{"trace_id":"` + otherHex + `"}}`:                       traceOnly,
+		`{"trace_id":"` + traceHex + `","msg":"after trace_id=` + otherHex + `"}`:                      traceOnly,
+		`{"traceparent":"00-` + traceHex + `-` + spanHex + `-01","level":"info"}`:                      both,
+		`{"trace_id":"` + traceHex + `","span_id":"` + spanHex + `","cut`:                              both,
+	} {
+		got, ok := recovery.FromBody(pcommon.NewValueStr(body))
+		assert.True(t, ok, body)
+		assert.Equal(t, want, got, body)
+	}
+}
+
+func TestWhatIsNoID(t *testing.T) {
+	for _, body := range []string{
+		"",
+		"trace",
+		"trace_id",
+		"trace_id=",
+		"trace_id: none given, see https://example.com/0af7651916cd43dd8448eb211c80319c",
+		"the trace is lost",
+		"trace_id=" + strings.Repeat("0", 32),
+		"trace_id=" + traceHex[1:],
+		"trace_id=" + traceHex + "0",
+		"trace_id=" + traceHex[1:] + "g",
+		"trace_id=" + traceHex + "_1",
+		"trace_id=" + traceHex[:8] + "-" + traceHex[8:12] + "-" + traceHex[12:16] + "-" + traceHex[16:20] + "-" + traceHex[20:],
+		"parent_trace_id=" + traceHex,
+		"retrace_id=" + traceHex,
+		"linked-trace-id: " + traceHex,
+		"span_id=" + spanHex,
+		"traceparent=01-" + traceHex + "-" + spanHex + "-01",
+		"traceparent=00-" + traceHex + "-" + spanHex,
+		"traceparent=00-" + strings.ToUpper(traceHex) + "-" + spanHex + "-01",
+		"traceparent=00-" + traceHex + "-0000000000000000-01",
+		"trace_id=" + traceHex + " trace_id=" + otherHex,
+		"b3=" + traceHex,
+		"b3=" + traceHex + "-" + spanHex + "-7",
+		"b3=0",
+		"md5=" + traceHex,
+		"dd.trace_id=0",
+		"dd.trace_id=18446744073709551616",
+		"dd.trace_id=99999999999999999999",
+		"dd.trace_id=-1",
+		"dd.trace_id=a3ce929d0e0e4736",
+		"Root=1-4bf92f35-77b34da6a3ce929d0e0e473",
+		"Root=1-00000000-000000000000000000000000",
+		"[shop," + traceHex + "," + traceHex + "]",
+		"[shop,,] started",
+		"[" + traceHex + "]",
+		strings.Repeat("[", 1000) + "]",
+		`{"links":[{"trace_id":"` + traceHex + `"}]}`,
+		`{"a":{"trace_id":"` + traceHex + `"},"b":{"trace_id":"` + otherHex + `"}}`,
+		`{"trace_id":null,"span_id":"` + spanHex + `"}`,
+		`{"url":"/?trace_id=` + traceHex + `"}`,
+		strings.Repeat(`{"a":`, 100) + `{"trace_id":"` + traceHex + `"}` + strings.Repeat("}", 100),
+	} {
+		got, ok := recovery.FromBody(pcommon.NewValueStr(body))
+		assert.False(t, ok, "%s: %+v", body, got)
+	}
+}
+
+func TestAttributesAndMaps(t *testing.T) {
+	for name, given := range map[string]struct {
+		raw  map[string]any
+		want recovery.IDs
+	}{
+		"snake":           {map[string]any{"a": 1, "trace_id": traceHex, "span_id": spanHex}, both},
+		"camel":           {map[string]any{"traceId": traceHex, "spanId": spanHex}, both},
+		"dots":            {map[string]any{"trace.id": traceHex, "span.id": spanHex}, both},
+		"pascal":          {map[string]any{"TraceID": traceHex, "SpanID": spanHex}, both},
+		"python":          {map[string]any{"otelTraceID": traceHex, "otelSpanID": spanHex}, both},
+		"bytes":           {map[string]any{"trace_id": raw(traceHex), "span_id": raw(spanHex)}, both},
+		"B3":              {map[string]any{"X-B3-TraceId": traceHex, "X-B3-SpanId": spanHex, "X-B3-ParentSpanId": "1111111111111111"}, both},
+		"B3 single":       {map[string]any{"b3": traceHex + "-" + spanHex + "-d-1111111111111111"}, both},
+		"W3C":             {map[string]any{"http.request.header.traceparent": "00-" + traceHex + "-" + spanHex + "-00"}, both},
+		"Datadog":         {map[string]any{"dd.trace_id": "11803532876627986230", "dd.span_id": "67667974448284343"}, half},
+		"Datadog numbers": {map[string]any{"dd.span_id": int64(67667974448284343), "dd.trace_id": "11803532876627986230"}, half},
+		"OpenTelemetry beside Datadog": {
+			map[string]any{"trace_id": traceHex, "dd.trace_id": "11803532876627986230", "dd.span_id": "67667974448284343"}, both,
+		},
+		"OpenTelemetry beside another Datadog": {
+			map[string]any{"trace_id": traceHex, "dd.trace_id": "7", "dd.span_id": "67667974448284343"}, traceOnly,
+		},
+		"X-Ray":          {map[string]any{"X-Amzn-Trace-Id": "Self=1-1-2;Root=1-4bf92f35-77b34da6a3ce929d0e0e4736; Parent=" + spanHex}, both},
+		"nested":         {map[string]any{"labels": map[string]any{"trace_id": traceHex, "span_id": spanHex}}, both},
+		"ECS":            {map[string]any{"trace": map[string]any{"id": traceHex}, "span": map[string]any{"id": spanHex}}, both},
+		"nested Datadog": {map[string]any{"dd": map[string]any{"trace_id": "11803532876627986230", "span_id": "67667974448284343"}}, half},
+		"two spans":      {map[string]any{"trace_id": traceHex, "span_id": spanHex, "spanId": "1111111111111111"}, traceOnly},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := pcommon.NewMap()
+			require.NoError(t, m.FromRaw(given.raw))
+			got, ok := recovery.FromAttributes(m)
+			assert.True(t, ok)
+			assert.Equal(t, given.want, got)
+
+			body := pcommon.NewValueMap()
+			m.CopyTo(body.Map())
+			got, ok = recovery.FromBody(body)
+			assert.True(t, ok)
+			assert.Equal(t, given.want, got)
+		})
+	}
+}
+
+func TestAttributesWithoutIDs(t *testing.T) {
+	for name, given := range map[string]map[string]any{
+		"none":          {"http.route": "/", "user.id": "7"},
+		"contradiction": {"trace_id": traceHex, "traceId": otherHex},
+		"list":          {"trace_id": []any{traceHex}},
+		"number":        {"trace_id": 7},
+		"zero":          {"trace_id": make([]byte, 16)},
+		"a sentence":    {"message": "trace_id=" + traceHex},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := pcommon.NewMap()
+			require.NoError(t, m.FromRaw(given))
+			_, ok := recovery.FromAttributes(m)
+			assert.False(t, ok)
+		})
+	}
+}
+
+func TestMapsWithSentences(t *testing.T) {
+	body := pcommon.NewValueMap()
+	require.NoError(t, body.Map().FromRaw(map[string]any{"message": "trace_id=" + traceHex + " span_id=" + spanHex}))
+	got, ok := recovery.FromBody(body)
+	assert.True(t, ok)
+	assert.Equal(t, both, got)
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	attributes := pcommon.NewMap()
+	require.NoError(t, attributes.FromRaw(map[string]any{"a": 1, "trace_id": traceHex, "span_id": spanHex}))
+	text := pcommon.NewValueStr("done trace_id=" + traceHex + " span_id=" + spanHex + " in 3 ms")
+	json := pcommon.NewValueStr(`{"a":1,"ctx":{"traceId":"` + traceHex + `","spanId":"` + spanHex + `"}}`)
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		recovery.FromAttributes(attributes)
+		recovery.FromBody(text)
+		recovery.FromBody(json)
+	}))
+}
+
+func FuzzBody(f *testing.F) {
+	f.Add("trace_id=" + traceHex + " span_id=" + spanHex)
+	f.Add(`{"dd":{"trace_id":"11803532876627986230"},"msg":"[a,` + traceHex + `,` + spanHex + `]"}`)
+	f.Add("X-Amzn-Trace-Id: Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=" + spanHex)
+	f.Add("b3: " + traceHex + "-" + spanHex + "-1 traceparent=00-" + traceHex + "-" + spanHex + "-01")
+	f.Fuzz(func(t *testing.T, body string) {
+		got, ok := recovery.FromBody(pcommon.NewValueStr(body))
+		if !ok {
+			require.Zero(t, got)
+			return
+		}
+		// What was found stands in the text, and is one thing or the other.
+		require.True(t, got.Trace.IsEmpty() != (got.Half == 0), got)
+		digits := strings.ToLower(strings.ReplaceAll(body, "-", ""))
+		if half := got.Trace.String(); !got.Trace.IsEmpty() {
+			require.Contains(t, digits, strings.TrimPrefix(half, "0000000000000000"))
+		}
+	})
+}
+
+func FuzzAttribute(f *testing.F) {
+	f.Add("trace_id", traceHex)
+	f.Add("X-Amzn-Trace-Id", "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736")
+	f.Add("dd.trace_id", "11803532876627986230")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		m := pcommon.NewMap()
+		m.PutStr(key, value)
+		if got, ok := recovery.FromAttributes(m); ok {
+			require.True(t, got.Trace.IsEmpty() != (got.Half == 0), got)
+		}
+	})
+}
+
+func BenchmarkTextWithoutIDs(b *testing.B) {
+	body := pcommon.NewValueStr("GET /api/v1/orders/42 answered 200 after 13 ms, 5 items for customer 7 in warehouse east-2")
+	b.ReportAllocs()
+	for b.Loop() {
+		recovery.FromBody(body)
+	}
+}
+
+func BenchmarkJSON(b *testing.B) {
+	body := pcommon.NewValueStr(`{"time":"2025-01-01T00:00:00Z","level":"info","msg":"paid","trace_id":"` + traceHex + `","span_id":"` + spanHex + `"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		recovery.FromBody(body)
+	}
+}
+
+func raw(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func trace(s string) pcommon.TraceID { return pcommon.TraceID(raw(s)) }
+
+func span(s string) (id pcommon.SpanID) {
+	binary.BigEndian.PutUint64(id[:], binary.BigEndian.Uint64(raw(s)))
+	return id
+}
