@@ -2,26 +2,54 @@ package correlationprocessor
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/metadata"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/series"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/shared"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
 )
 
-type memories struct{}
+const (
+	attributeLayer          = "throughline.layer"
+	attributeMatch          = "throughline.match"
+	attributeEntryService   = "throughline.entry.service"
+	attributeEntryOperation = "throughline.entry.operation"
+	attributeTraceFailed    = "throughline.trace.failed"
 
-func newMemories() *memories { return &memories{} }
+	attributeInstance = "service.instance.id"
+)
+
+// memory is what the processors of one component ID share.
+type memory struct {
+	spans  *store.Store
+	series *series.Index
+}
+
+// memories keeps the memory of each component ID for as long as one of its processors runs.
+type memories = shared.Map[component.ID, *memory]
+
+func newMemory(config StoreConfig) *memory {
+	return &memory{
+		spans:  store.New(config.MaxBytes/4*3, config.Retention),
+		series: series.NewIndex(config.MaxBytes/4, config.Retention),
+	}
+}
 
 // correlation is what the processors of all three signals have in common.
 type correlation struct {
+	*memory
 	id        component.ID
 	config    *Config
 	memories  *memories
+	release   func() bool
 	telemetry *metadata.TelemetryBuilder
 }
 
@@ -34,11 +62,49 @@ func newCorrelation(set processor.Settings, config *Config, shared *memories) (*
 }
 
 func (c *correlation) Start(context.Context, component.Host) error {
-	return nil
+	first := false
+	c.memory, c.release = c.memories.Acquire(c.id, func() *memory {
+		first = true
+		return newMemory(c.config.Store)
+	})
+	if !first {
+		return nil
+	}
+	return c.observe()
+}
+
+// observe reports on the memory. Whoever made it does so for all who share it.
+func (c *correlation) observe() error {
+	if err := c.telemetry.RegisterCorrelationStoreSizeCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(c.spans.Size() + c.series.Size())
+		return nil
+	}); err != nil {
+		return err
+	}
+	type evictions struct{ age, bytes metric.MeasurementOption }
+	of := func(item string) evictions {
+		option := func(reason string) metric.MeasurementOption {
+			return metric.WithAttributeSet(attribute.NewSet(attribute.String("item", item), attribute.String("reason", reason)))
+		}
+		return evictions{age: option("age"), bytes: option("bytes")}
+	}
+	spans, all := of("span"), of("series")
+	return c.telemetry.RegisterCorrelationStoreEvictionsCallback(func(_ context.Context, o metric.Int64Observer) error {
+		gone := c.spans.Evicted()
+		o.Observe(gone.Age, spans.age)
+		o.Observe(gone.Bytes, spans.bytes)
+		gone = c.series.Evicted()
+		o.Observe(gone.Age, all.age)
+		o.Observe(gone.Bytes, all.bytes)
+		return nil
+	})
 }
 
 func (c *correlation) Shutdown(context.Context) error {
 	c.telemetry.Shutdown()
+	if c.release != nil {
+		c.release()
+	}
 	return nil
 }
 
@@ -47,29 +113,31 @@ func (*correlation) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: true}
 }
 
-type traces struct {
-	*correlation
-	next consumer.Traces
+// now is the only look at the clock; everything below is told the time.
+func now() int64 {
+	return time.Now().UnixNano()
 }
 
-func (t *traces) ConsumeTraces(ctx context.Context, batch ptrace.Traces) error {
-	return t.next.ConsumeTraces(ctx, batch)
+// add puts a text under a key that nobody has used yet.
+func add(attributes pcommon.Map, key, value string) {
+	if into, exists := attributes.GetOrPutEmpty(key); !exists {
+		into.SetStr(value)
+	}
 }
 
-type metrics struct {
-	*correlation
-	next consumer.Metrics
+// text is the value under a key, if it is one.
+func text(attributes pcommon.Map, key string) string {
+	if value, ok := attributes.Get(key); ok && value.Type() == pcommon.ValueTypeStr {
+		return value.Str()
+	}
+	return ""
 }
 
-func (m *metrics) ConsumeMetrics(ctx context.Context, batch pmetric.Metrics) error {
-	return m.next.ConsumeMetrics(ctx, batch)
-}
-
-type logs struct {
-	*correlation
-	next consumer.Logs
-}
-
-func (l *logs) ConsumeLogs(ctx context.Context, batch plog.Logs) error {
-	return l.next.ConsumeLogs(ctx, batch)
+// options makes what is needed for counting by reason, once for all.
+func options(key string, values ...string) [][]metric.AddOption {
+	made := make([][]metric.AddOption, len(values))
+	for i, value := range values {
+		made[i] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))}
+	}
+	return made
 }

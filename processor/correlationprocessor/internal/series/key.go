@@ -73,6 +73,11 @@ func (k *Key) Add(seed maphash.Seed, key string, value pcommon.Value) {
 	k.values[slot] = hash
 }
 
+// Failed is whether there is a type of error.
+func (k *Key) Failed() bool {
+	return k.has&errorSlot != 0
+}
+
 // Infer adds the error type that the conventions prescribe for a failed request whose span only has a status code.
 func (k *Key) Infer(failed bool) {
 	if failed && k.has&(1<<errorType) == 0 && k.has&(1<<httpStatusCode) != 0 {

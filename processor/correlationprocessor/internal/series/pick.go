@@ -1,17 +1,11 @@
 package series
 
 import (
-	"math"
-
 	"github.com/throughline-otel/throughline/internal/service"
 )
 
-const (
-	// maxCandidates bounds what is looked at for one point.
-	maxCandidates = 256
-	// NoBucket is where a span goes that the point cannot have counted.
-	NoBucket = math.MinInt
-)
+// maxCandidates bounds what is looked at for one point.
+const maxCandidates = 256
 
 // Point is what is asked for: the spans that a point of a metric has counted.
 type Point struct {
@@ -144,12 +138,12 @@ func (p *Picker) onePerBucket(bucketOf func(int64) int) {
 candidates:
 	for i := range p.candidates {
 		candidate := p.candidates[i]
-		bucket := bucketOf(candidate.Duration())
-		if bucket == NoBucket {
+		at := bucketOf(candidate.Duration())
+		if at == bucket.None {
 			continue
 		}
 		for j, other := range p.buckets {
-			if other == bucket {
+			if other == at {
 				if candidate.tellsMore(&kept[j]) {
 					kept[j] = candidate
 				}
@@ -157,7 +151,7 @@ candidates:
 			}
 		}
 		kept = append(kept, candidate)
-		p.buckets = append(p.buckets, bucket)
+		p.buckets = append(p.buckets, at)
 	}
 	p.candidates = kept
 }

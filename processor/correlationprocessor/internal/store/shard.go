@@ -211,7 +211,7 @@ func (s *shard) context(trace pcommon.TraceID, span pcommon.SpanID, hash uint64)
 	}
 	found := Context{Entry: newest.entry, Operation: newest.operation, Failed: newest.entryFail}
 	if r := s.find(trace, span, hash); r != nil {
-		found.Layer = r.layer
+		found.SpanSeen, found.Layer = true, r.layer
 	}
 	return found, true
 }

@@ -53,8 +53,9 @@ type Span struct {
 
 // Context is what is known about a span and its trace.
 type Context struct {
-	// Layer is the span's, Unknown where the span is not remembered.
-	Layer layer.Layer
+	// SpanSeen is whether the span itself is remembered, and Layer its layer.
+	SpanSeen bool
+	Layer    layer.Layer
 	// Entry is nil until it is known.
 	Entry     *Emitter
 	Operation string

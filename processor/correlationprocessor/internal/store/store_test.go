@@ -32,11 +32,11 @@ func TestASpanIsKnownWithItsTrace(t *testing.T) {
 
 	found, ok := s.Context(start, trace(1), span(2))
 	require.True(t, ok)
-	assert.Equal(t, store.Context{Layer: layer.Data, Entry: shop, Operation: "GET /"}, found)
+	assert.Equal(t, store.Context{SpanSeen: true, Layer: layer.Data, Entry: shop, Operation: "GET /"}, found)
 
 	found, ok = s.Context(start, trace(2), span(2))
 	require.True(t, ok)
-	assert.Equal(t, store.Context{Layer: layer.Messaging}, found)
+	assert.Equal(t, store.Context{SpanSeen: true, Layer: layer.Messaging}, found)
 
 	found, ok = s.Context(start, trace(1), pcommon.SpanID{})
 	require.True(t, ok)
