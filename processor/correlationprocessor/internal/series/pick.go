@@ -2,6 +2,7 @@ package series
 
 import (
 	"github.com/throughline-otel/throughline/internal/service"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/bucket"
 )
 
 // maxCandidates bounds what is looked at for one point.
