@@ -20,4 +20,7 @@
 //     else of the Service. It must be an http or https URL, because people on call will click on it.
 //   - Several objectives in one SLO are named name/displayName (in lower case, words joined by dashes), or name/percent
 //     if there is no display name.
+//   - An SLI, AlertPolicy or AlertCondition that nothing refers to is refused, for it looks as if it measured or alerted. A
+//     Service, DataSource or AlertNotificationTarget only describes what there is, and may stand alone.
+//   - A burn rate that not even an outage of everything reaches, 1 / (1 − target), is refused, also as one of the default pairs.
 package openslo

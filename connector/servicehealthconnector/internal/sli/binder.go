@@ -39,7 +39,7 @@ func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*
 			c.refuse(o, o.Source, fmt.Sprintf("not supported yet: signal %s", o.Indicator.Signal), nil)
 			continue
 		}
-		b.spans = append(b.spans, c.span(uint32(i), o, g)) //nolint:gosec // nobody has four billion objectives
+		b.spans = append(b.spans, c.span(uint32(i), o, g)) // nobody has four billion objectives
 	}
 	if len(c.problems) > 0 {
 		return nil, c.problems

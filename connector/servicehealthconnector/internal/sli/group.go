@@ -123,7 +123,7 @@ func (g *groups) add(k key) uint32 {
 		if len(g.all) >= MaxGroups {
 			return OverflowGroup
 		}
-		number = uint32(len(g.all)) + firstGroup //nolint:gosec // at most MaxGroups
+		number = uint32(len(g.all)) + firstGroup // at most MaxGroups
 		g.all = append(g.all, slices.Clone(own.texts[:len(g.by)]))
 		g.known[own] = number
 	}

@@ -168,7 +168,7 @@ func (o *operand) read(tctx *ottlspan.TransformContext) datum {
 		if start > math.MaxInt64 || end > math.MaxInt64 {
 			return datum{}
 		}
-		return datum{kind: isDuration, whole: int64(end) - int64(start)} //nolint:gosec // both fit
+		return datum{kind: isDuration, whole: int64(end) - int64(start)} // both fit
 	}
 }
 
