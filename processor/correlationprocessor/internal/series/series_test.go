@@ -1,0 +1,154 @@
+package series
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/throughline-otel/throughline/internal/service"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+)
+
+const (
+	start     = int64(1_700_000_000_000_000_000)
+	retention = time.Minute
+)
+
+var shop = service.Identity{Name: "shop"}
+
+func TestTheNameOfAMetricSaysWhichSpansItIsAbout(t *testing.T) {
+	for name, want := range map[string]Role{
+		"http.server.request.duration":         {httpSlots, serving},
+		"http_client_request_duration_seconds": {httpSlots, calling},
+		"rpc.server.duration":                  {rpcSlots, serving},
+		"db.client.operation.duration":         {dbSlots, calling},
+		"messaging.process.duration":           {messagingSlots, consuming},
+		"messaging.client.sent.messages":       {messagingSlots, sending},
+		"messaging.client.consumed.messages":   {messagingSlots, receiving},
+		"checkout.server.duration":             {0, anyKind},
+		"":                                     {0, anyKind},
+	} {
+		assert.Equal(t, want, RoleOf(name), name)
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for given, want := range map[[2]string]float64{
+		{"http.server.request.duration", "s"}:        1e9,
+		{"http.server.duration", "ms"}:               1e6,
+		{"http_server_duration_milliseconds", ""}:    1e6,
+		{"http_server_request_duration_seconds", ""}: 1e9,
+		{"db.sql.latency", "ms"}:                     1e6,
+		{"http.server.request.body.size", "By"}:      0,
+		{"http.client.connection.duration", "s"}:     0,
+		{"a.duration", "h"}:                          0,
+		{"a.duration", ""}:                           0,
+		{"", "s"}:                                    0,
+	} {
+		unit, ok := DurationUnit(given[0], given[1])
+		assert.Equal(t, want, unit, given)
+		assert.Equal(t, want > 0, ok, given)
+	}
+}
+
+func TestFailedThenSlowSpansArePicked(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	key := keyOf(x, "http.route", "/")
+	source := x.Source(start, shop, "")
+	for i := range int64(40) {
+		source.Add(start, []Sighting{sighting(key, i, i*1e6, i%10 == 3)})
+	}
+	var p Picker
+	require.True(t, p.Reset(x, start, shop, ""))
+	picked := p.Pick(&Point{Key: key, Role: RoleOf("http.server.requests"), Until: start}, Dimensions{}, 4, nil)
+	require.Len(t, picked, 4)
+	for i := range picked[:3] {
+		assert.True(t, picked[i].Failed)
+	}
+	assert.False(t, picked[3].Failed)
+	assert.Equal(t, int64(39e6), picked[3].Duration())
+	assert.Greater(t, picked[0].Duration(), picked[1].Duration())
+}
+
+func TestWhereOtherPointsSayMoreAPointThatDoesNotIsAboutSpansThatDoNot(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	fine, failed := keyOf(x, "http.route", "/"), keyOf(x, "http.route", "/", "error.type", "timeout")
+	x.Source(start, shop, "").Add(start, []Sighting{sighting(fine, 1, 1, false), sighting(failed, 2, 2, true)})
+	var p Picker
+	require.True(t, p.Reset(x, start, shop, ""))
+	asked := &Point{Key: fine, Role: RoleOf("http.server.requests"), Until: start}
+	assert.Len(t, p.Pick(asked, Dimensions{}, 5, nil), 2)
+
+	var dimensions Dimensions
+	dimensions.Add(&failed)
+	picked := p.Pick(asked, dimensions, 5, nil)
+	require.Len(t, picked, 1)
+	assert.False(t, picked[0].Failed)
+}
+
+func TestNobodyKnowsWhichSideAMetricIsAbout(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	key := keyOf(x, "http.request.method", "GET")
+	serving, calling := sighting(key, 1, 1, false), sighting(key, 2, 2, false)
+	calling.Kind = ptrace.SpanKindClient
+	x.Source(start, shop, "").Add(start, []Sighting{serving})
+	var p Picker
+	require.True(t, p.Reset(x, start, shop, ""))
+	asked := &Point{Key: key, Role: RoleOf("requests"), Until: start}
+	assert.Len(t, p.Pick(asked, Dimensions{}, 5, nil), 1)
+	x.Source(start, shop, "").Add(start, []Sighting{calling})
+	assert.Empty(t, p.Pick(asked, Dimensions{}, 5, nil))
+}
+
+func TestWhatIsSilentIsForgotten(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	key := keyOf(x, "http.route", "/")
+	x.Source(start, shop, "a").Add(start, []Sighting{sighting(key, 1, 1, false)})
+	later := start + int64(retention) + 1
+	var p Picker
+	require.True(t, p.Reset(x, later, shop, "a"))
+	assert.Empty(t, p.Pick(&Point{Key: key, Role: RoleOf("http.server.requests"), Until: later}, Dimensions{}, 5, nil))
+
+	x.Source(later, shop, "b")
+	assert.False(t, p.Reset(x, later, shop, "a"))
+	assert.Equal(t, store.Evictions{Age: 1}, x.Evicted())
+	for now := later; now < later+10*int64(retention); now += int64(retention) {
+		x.Source(now, shop, "c").Add(now, []Sighting{sighting(keyOf(x, "http.route", fmt.Sprint(now)), 1, 1, false)})
+	}
+	assert.Less(t, x.Size(), 4*(sourceBytes+seriesBytes+classBytes))
+}
+
+func TestAFloodOfSeriesKeepsTheBound(t *testing.T) {
+	const limit = 256 << 10
+	x := NewIndex(limit, retention)
+	for i := range int64(20_000) {
+		source := x.Source(start, service.Identity{Name: fmt.Sprint("service-", i%100)}, fmt.Sprint(i/100%3))
+		source.Add(start, []Sighting{sighting(keyOf(x, "http.route", fmt.Sprint(i)), i, 1<<(i%30), false)})
+		require.LessOrEqual(t, x.Size(), int64(limit+sourceBytes))
+	}
+	assert.Positive(t, x.Evicted().Bytes)
+
+	single := NewIndex(limit, retention)
+	for i := range int64(20_000) {
+		single.Source(start, shop, "").Add(start, []Sighting{sighting(keyOf(single, "http.route", fmt.Sprint(i)), i, 1, false)})
+	}
+	assert.LessOrEqual(t, single.Size(), int64(limit))
+}
+
+func keyOf(x *Index, pairs ...string) (key Key) {
+	for i := 0; i < len(pairs); i += 2 {
+		key.Add(x.Seed, pairs[i], pcommon.NewValueStr(pairs[i+1]))
+	}
+	return key
+}
+
+func sighting(key Key, id, duration int64, failed bool) Sighting {
+	return Sighting{Key: key, Kind: ptrace.SpanKindServer, Candidate: Candidate{
+		Trace: pcommon.TraceID{15: byte(id), 14: 1}, Span: pcommon.SpanID{7: byte(id), 0: 1}, Start: start - duration, End: start, Failed: failed,
+	}}
+}
