@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 )
 
 // The values of Config.Clock.
@@ -92,10 +94,12 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("`metrics`: there is no metric %q", name))
 		}
 	}
-	if _, err := c.objectives(); err != nil {
-		errs = append(errs, err)
+	objectives, err := c.objectives()
+	if err == nil {
+		// Also what only compiles later is to be refused by `validate`, with the document's file and line.
+		_, err = sli.Compile(objectives, component.TelemetrySettings{Logger: zap.NewNop()})
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, err)...)
 }
 
 // objectives reads the OpenSLO documents.

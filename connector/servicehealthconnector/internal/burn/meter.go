@@ -3,7 +3,6 @@
 package burn
 
 import (
-	"math"
 	"slices"
 	"time"
 )
@@ -37,12 +36,20 @@ type Meter struct {
 	late   int64
 }
 
-// NewMeter returns a meter for the given windows. Events that are older than the latest one by more than late are refused.
-func NewMeter(late time.Duration, windows ...time.Duration) *Meter {
-	m := &Meter{late: int64(late)}
+// Slack is by how much events may be out of step.
+type Slack struct {
+	// Late is by how much an event may be older than the latest one. What is older is refused.
+	Late time.Duration
+	// Ahead is by how much events may be later than the time for which windows are asked.
+	Ahead time.Duration
+}
+
+// NewMeter returns a meter for the given windows.
+func NewMeter(slack Slack, windows ...time.Duration) *Meter {
+	m := &Meter{late: int64(slack.Late)}
 	for _, window := range windows {
 		if !slices.ContainsFunc(m.rings, func(r ring) bool { return r.window == window }) {
-			m.rings = append(m.rings, newRing(window))
+			m.rings = append(m.rings, newRing(window, slack.Ahead))
 		}
 	}
 	return m
@@ -80,7 +87,7 @@ func (m *Meter) Coverage(window time.Duration, now int64) float64 {
 			measured++
 		}
 	})
-	return float64(measured) / float64(len(r.counts))
+	return float64(measured) / float64(r.size)
 }
 
 // Onset is the start of the first bucket in the window, in nanoseconds since the epoch, that burns at rate or above; or now
@@ -104,18 +111,21 @@ func (m *Meter) ring(window time.Duration) *ring {
 	panic("burn: the meter was not made for a window of " + window.String())
 }
 
-// ring holds the latest buckets of one window. The bucket with number n, which begins at n times width, is at n modulo
-// the ring's length.
+// ring holds the latest buckets of one window, and those ahead of it. The bucket with number n, which begins at n times
+// width, is at n modulo the ring's length.
 type ring struct {
 	window time.Duration
 	width  int64
+	// size is the number of buckets in the window.
+	size   int64
 	last   int64
 	counts []Count
 }
 
-func newRing(window time.Duration) ring {
+func newRing(window, ahead time.Duration) ring {
 	width := max(window/buckets, finest)
-	return ring{window: window, width: int64(width), counts: make([]Count, max(1, int(window/width))), last: math.MinInt64}
+	size := max(1, int64(window/width))
+	return ring{window: window, width: int64(width), size: size, last: -1, counts: make([]Count, size+int64((ahead+width-1)/width))}
 }
 
 func (r *ring) add(at int64, c Count) {
@@ -141,7 +151,7 @@ func (r *ring) add(at int64, c Count) {
 // each calls f with the start and the count of each bucket of the window that ends now, the latest first.
 func (r *ring) each(now int64, f func(start int64, c Count)) {
 	current, n := now/r.width, int64(len(r.counts))
-	for number := min(current, r.last); number > max(current, r.last)-n && number >= 0; number-- {
+	for number := min(current, r.last); number > max(current-r.size, r.last-n, -1); number-- {
 		f(number*r.width, r.counts[number%n])
 	}
 }

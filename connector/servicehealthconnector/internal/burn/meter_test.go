@@ -33,8 +33,8 @@ func TestSumsEqualTheSlowRecomputation(t *testing.T) {
 	windows := []time.Duration{5 * time.Second, 15 * time.Second, 5 * time.Minute, time.Hour, 6 * time.Hour, 30 * 24 * time.Hour}
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		const late = 2 * time.Minute
-		meter := NewMeter(late, windows...)
+		const late, ahead = 2 * time.Minute, 10 * time.Second
+		meter := NewMeter(Slack{Late: late, Ahead: ahead}, windows...)
 		now, latest := int64(1_700_000_000e9), int64(0)
 		var events []happened
 		for range 3000 {
@@ -57,9 +57,9 @@ func TestSumsEqualTheSlowRecomputation(t *testing.T) {
 			latest = max(latest, e.at)
 		}
 		for _, window := range windows {
-			for _, ahead := range []time.Duration{0, time.Second, window / 3, window, 2 * window} {
-				at := latest + int64(ahead)
-				assert.Equal(t, slowSum(events, window, at), meter.Sum(window, at), "seed %d, window %s, %s after the last event", seed, window, ahead)
+			for _, after := range []time.Duration{-ahead, -ahead / 2, 0, time.Second, window / 3, window, 2 * window} {
+				at := latest + int64(after)
+				assert.Equal(t, slowSum(events, window, at), meter.Sum(window, at), "seed %d, window %s, %s after the last event", seed, window, after)
 			}
 		}
 	}
@@ -67,7 +67,7 @@ func TestSumsEqualTheSlowRecomputation(t *testing.T) {
 
 func TestWindowEdges(t *testing.T) {
 	const minute = int64(time.Minute)
-	meter := NewMeter(time.Hour, time.Hour)
+	meter := NewMeter(Slack{Late: time.Hour}, time.Hour)
 	meter.Add(10*minute, Count{Bad: 1})
 	assert.Equal(t, Count{Bad: 1}, meter.Sum(time.Hour, 10*minute), "the bucket of now belongs to the window")
 	assert.Equal(t, Count{Bad: 1}, meter.Sum(time.Hour, 70*minute-1), "as do 59 whole ones before it")
@@ -84,7 +84,7 @@ func TestNoDataIsNeverGood(t *testing.T) {
 }
 
 func TestCoverageIsTheShareOfBucketsWithData(t *testing.T) {
-	meter := NewMeter(time.Hour, time.Minute)
+	meter := NewMeter(Slack{Late: time.Hour}, time.Minute)
 	for second := range int64(30) {
 		meter.Add((100+second)*int64(time.Second), Count{Good: 1})
 	}
@@ -94,7 +94,7 @@ func TestCoverageIsTheShareOfBucketsWithData(t *testing.T) {
 
 func TestAMeterIsSmall(t *testing.T) {
 	bytes := 0
-	meter := NewMeter(time.Minute, time.Hour, 5*time.Minute, 6*time.Hour, 30*time.Minute, 24*time.Hour, 2*time.Hour, 72*time.Hour, 720*time.Hour)
+	meter := NewMeter(Slack{Late: time.Minute}, time.Hour, 5*time.Minute, 6*time.Hour, 30*time.Minute, 24*time.Hour, 2*time.Hour, 72*time.Hour, 720*time.Hour)
 	for _, r := range meter.rings {
 		bytes += 16 * cap(r.counts)
 	}
@@ -119,7 +119,7 @@ func TestAlert(t *testing.T) {
 		"a burn that comes back is announced": {repeat(20, 80), append(at(10, 20, 20), append(make([]uint64, 30), at(0, 10, 20)...)...), "started@11 onset@10, resolved@29 onset@10, started@51 onset@50, resolved@69 onset@50"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			meter := NewMeter(time.Minute, condition.Long, condition.Short)
+			meter := NewMeter(Slack{Late: time.Minute}, condition.Long, condition.Short)
 			var alert Alert
 			got := ""
 			const start = int64(1_700_000_000)
@@ -164,7 +164,7 @@ func value(s []uint64, i int) uint64 {
 }
 
 func BenchmarkAdd(b *testing.B) {
-	meter := NewMeter(time.Minute, time.Hour, 5*time.Minute, 6*time.Hour, 30*time.Minute, 24*time.Hour, 2*time.Hour, 72*time.Hour, 720*time.Hour)
+	meter := NewMeter(Slack{Late: time.Minute}, time.Hour, 5*time.Minute, 6*time.Hour, 30*time.Minute, 24*time.Hour, 2*time.Hour, 72*time.Hour, 720*time.Hour)
 	now := int64(1_700_000_000e9)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -29,8 +29,9 @@ type changes struct {
 }
 
 type versions struct {
-	current string
-	last    map[string]int64
+	// current is the version that was announced last, serving the one that was seen last.
+	current, serving string
+	last             map[string]int64
 }
 
 type change struct {
@@ -51,6 +52,7 @@ func (c *changes) see(service uint32, version string, now int64) {
 		v = &versions{current: version, last: map[string]int64{}}
 		c.versions[service] = v
 	}
+	v.serving = version
 	last, known := v.last[version]
 	if !known && len(v.last) >= maxVersions {
 		for old, at := range v.last {
@@ -84,12 +86,13 @@ func (c *changes) fresh() []change {
 }
 
 // before returns the latest change of the given service that came shortly before a time, or else the latest of any.
+// A change that has been taken back is none.
 func (c *changes) before(at int64, service uint32) (change, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var found change
 	for _, ch := range c.latest {
-		if ch.at > at || at-ch.at > near {
+		if ch.at > at || at-ch.at > near || c.versions[ch.service].serving != ch.version {
 			continue
 		}
 		if found.at == 0 || ch.service == service || found.service != service {

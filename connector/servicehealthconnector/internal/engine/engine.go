@@ -80,7 +80,9 @@ type Engine struct {
 	past       *usual.Past
 	objectives *objectives
 	changes    changes
-	fresh      []dependency.Edge
+	// known are the edges that were announced; each shard finds them for itself.
+	known map[dependency.Edge]struct{}
+	fresh []dependency.Edge
 }
 
 // event is an SLI event of a decided trace.
@@ -126,6 +128,7 @@ func New(settings Settings, sink Sink) *Engine {
 		past:       usual.NewPast(),
 		objectives: newObjectives(settings),
 		changes:    changes{versions: map[uint32]*versions{}},
+		known:      map[dependency.Edge]struct{}{},
 	}
 	for range n {
 		e.shards = append(e.shards, newShard(max(1, settings.MaxSpans/n), max(1, settings.MaxEdges/n)))
@@ -141,6 +144,8 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 		if now = e.clock.see(td); now == 0 {
 			return
 		}
+		// First what was due before this batch, so that each verdict has its time however fast a recording is replayed.
+		e.Tick(ctx, now)
 	}
 	b := e.batch()
 	for _, rs := range td.ResourceSpans().All() {
@@ -184,9 +189,6 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	}
 	e.settle(&b.out)
 	e.giveBack(b)
-	if e.settings.EventTime {
-		e.Tick(ctx, now)
-	}
 }
 
 // serve notes the version of a service. A batch that sees the same one again within a tick has nothing new to say.
@@ -308,7 +310,12 @@ func (e *Engine) sweep(now, due int64) {
 	for _, s := range e.shards {
 		s.mu.Lock()
 		e.past.Merge(now, s.sample)
-		e.fresh = append(e.fresh, s.book.Fresh()...)
+		for _, edge := range s.book.Fresh() {
+			if _, ok := e.known[edge]; !ok && len(e.known) < e.settings.MaxEdges {
+				e.known[edge] = struct{}{}
+				e.fresh = append(e.fresh, edge)
+			}
+		}
 		s.mu.Unlock()
 	}
 	e.usual.Store(e.past.View())

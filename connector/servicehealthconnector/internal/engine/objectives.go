@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/burn"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
@@ -41,7 +42,7 @@ func newObjectives(s Settings) *objectives {
 	return &objectives{
 		documents: s.Objectives,
 		binder:    s.Binder,
-		ledger:    ledger.New(s.Objectives, s.Late),
+		ledger:    ledger.New(s.Objectives, burn.Slack{Late: s.Late, Ahead: s.TraceWindow}),
 		dossiers:  map[ledger.Key]*dossier{},
 	}
 }

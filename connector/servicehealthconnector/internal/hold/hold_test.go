@@ -55,7 +55,7 @@ func TestMarksAndLinksStayUntilReleased(t *testing.T) {
 
 // The budget is 160 bytes for a held span with everything that it needs, its share of its trace's entry included.
 func TestASpanRecordIsSmall(t *testing.T) {
-	const spansOfATrace = 4 // Few, so that the trace's own cost counts much.
+	const spansOfATrace = 4                                                                                 // Few, so that the trace's own cost counts much.
 	perTrace := unsafe.Sizeof(entry{}) + unsafe.Sizeof(pcommon.TraceID{}) + 2*unsafe.Sizeof(uint32(0)) + 32 // Map and queue.
 	assert.LessOrEqual(t, unsafe.Sizeof(trace.Record{})+perTrace/spansOfATrace+unsafe.Sizeof(uint32(0)), uintptr(160))
 }

@@ -17,7 +17,7 @@ type Key struct{ Objective, Group uint32 }
 // Ledger is not safe for concurrent use.
 type Ledger struct {
 	objectives []openslo.Objective
-	late       time.Duration
+	slack      burn.Slack
 	accounts   map[Key]*account
 	refused    uint64
 }
@@ -30,9 +30,9 @@ type account struct {
 	rest [2]float64
 }
 
-// New returns an empty ledger. late is how long after the latest event of an account an older one may still come.
-func New(objectives []openslo.Objective, late time.Duration) *Ledger {
-	return &Ledger{objectives: objectives, late: late, accounts: map[Key]*account{}}
+// New returns an empty ledger.
+func New(objectives []openslo.Objective, slack burn.Slack) *Ledger {
+	return &Ledger{objectives: objectives, slack: slack, accounts: map[Key]*account{}}
 }
 
 // Add counts an event that stands for count events, at a time in nanoseconds since the epoch.
@@ -67,7 +67,7 @@ func (l *Ledger) account(key Key) *account {
 		for _, c := range o.Conditions {
 			windows = append(windows, c.Long, c.Short)
 		}
-		a = &account{meter: burn.NewMeter(l.late, windows...), alerts: make([]burn.Alert, len(o.Conditions))}
+		a = &account{meter: burn.NewMeter(l.slack, windows...), alerts: make([]burn.Alert, len(o.Conditions))}
 		l.accounts[key] = a
 	}
 	return a

@@ -163,8 +163,7 @@ func (e *Events) BurnStarted(s Started) {
 // BurnResolved says that a burn is over.
 func (e *Events) BurnResolved(r Resolved) {
 	a := e.add("slo.burn.resolved", r.Now, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s of %s has stopped burning after %s; %s of its error budget is left.",
-			r.Name, r.Service, round(r.Now.Sub(r.Onset)), percent(r.Remaining)))
+		fmt.Sprintf("%s of %s has stopped burning after %s; %s.", r.Name, r.Service, round(r.Now.Sub(r.Onset)), budget(r.Remaining)))
 	putObjective(a, r.Objective)
 	a.PutStr("severity", r.Severity)
 	a.PutStr("slo.burn.onset", clock(r.Onset))
@@ -190,8 +189,11 @@ func sentence(s Started) string {
 	if c := s.Change; c != nil {
 		fmt.Fprintf(&b, " Just before, %s changed from version %s to %s.", c.Service.Name, c.Previous, c.Version)
 	}
-	if s.Exhaustion > 0 && !math.IsInf(s.Exhaustion, 0) {
-		fmt.Fprintf(&b, " At this rate the budget is gone in %s.", round(time.Duration(s.Exhaustion*float64(time.Second))))
+	switch {
+	case s.Remaining <= 0:
+		b.WriteString(" The error budget is gone.")
+	case !math.IsInf(s.Exhaustion, 0):
+		fmt.Fprintf(&b, " At this rate the error budget is gone in %s.", round(time.Duration(s.Exhaustion*float64(time.Second))))
 	}
 	return b.String()
 }
@@ -235,8 +237,10 @@ func putObjective(a pcommon.Map, o Objective) {
 func putEdge(a pcommon.Map, caller, callee names.Entity, t dependency.Type) {
 	a.PutStr("caller.service.name", caller.Name)
 	putUnlessEmpty(a, "caller.service.namespace", caller.Namespace)
+	putUnlessEmpty(a, "caller.deployment.environment.name", caller.Environment)
 	a.PutStr("callee.service.name", callee.Name)
 	putUnlessEmpty(a, "callee.service.namespace", callee.Namespace)
+	putUnlessEmpty(a, "callee.deployment.environment.name", callee.Environment)
 	putUnlessEmpty(a, "caller.layer", caller.Layer.String())
 	putUnlessEmpty(a, "callee.layer", callee.Layer.String())
 	a.PutStr("dependency.type", t.String())
@@ -261,6 +265,14 @@ func Window(d time.Duration) string {
 	default:
 		return d.String()
 	}
+}
+
+// budget says how much of an error budget is left.
+func budget(remaining float64) string {
+	if remaining < 0 {
+		return "its error budget is overspent by " + percent(-remaining)
+	}
+	return percent(remaining) + " of its error budget is left"
 }
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,323 @@
+package servicehealthconnector
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/connector/connectortest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
+)
+
+// A case is a folder of testdata: input.yaml holds requests of spans, expected.yaml what is told of them.
+type input struct {
+	// Documents are OpenSLO documents.
+	Documents []map[string]any
+	// Requests come one after the other.
+	Requests [][]span
+}
+
+type span struct {
+	Service, Namespace, Environment, Version string
+	Trace, ID, Parent                        string
+	Name, Kind, Status                       string
+	// Start and End are seconds.
+	Start, End float64
+	State      string
+	Attributes map[string]any
+	// Links are trace/id.
+	Links []string
+	// Repeat makes so many traces of it, a tenth of a second apart.
+	Repeat int
+}
+
+type expected struct {
+	Calls     []string         `yaml:",omitempty"`
+	Durations []string         `yaml:",omitempty"`
+	Events    []string         `yaml:",omitempty"`
+	SLO       []string         `yaml:"slo,omitempty"`
+	Refused   map[string]int64 `yaml:",omitempty"`
+	Telemetry map[string]int64 `yaml:",omitempty"`
+	Bodies    []string         `yaml:",omitempty"`
+}
+
+func TestCases(t *testing.T) {
+	folders, err := filepath.Glob("testdata/*/input.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, folders)
+	for _, file := range folders {
+		folder := filepath.Dir(file)
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			var in input
+			read(t, file, &in)
+			got := run(t, in)
+			if os.Getenv("UPDATE_EXPECTED") != "" {
+				text, err := yaml.Marshal(got)
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(filepath.Join(folder, "expected.yaml"), text, 0o600))
+			}
+			var want expected
+			read(t, filepath.Join(folder, "expected.yaml"), &want)
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
+// run feeds the requests to a connector that sends metrics and events, and shuts it down. Recorded time makes it exact.
+func run(t *testing.T, in input) expected {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Clock = clockEvent
+	cfg.SLO.Documents = in.Documents
+	require.NoError(t, cfg.Validate())
+
+	telemetry := componenttest.NewTelemetry()
+	defer func() { assert.NoError(t, telemetry.Shutdown(context.Background())) }()
+	set := connectortest.NewNopSettings(metadata.Type)
+	set.ID = component.NewID(metadata.Type)
+	set.TelemetrySettings = telemetry.NewTelemetrySettings()
+
+	var metrics consumertest.MetricsSink
+	var logs consumertest.LogsSink
+	factory := NewFactory()
+	toMetrics, err := factory.CreateTracesToMetrics(t.Context(), set, cfg, &metrics)
+	require.NoError(t, err)
+	toLogs, err := factory.CreateTracesToLogs(t.Context(), set, cfg, &logs)
+	require.NoError(t, err)
+	host := componenttest.NewNopHost()
+	require.NoError(t, toMetrics.Start(t.Context(), host))
+	require.NoError(t, toLogs.Start(t.Context(), host))
+	for _, request := range in.Requests {
+		td := traces(request)
+		require.NoError(t, toMetrics.ConsumeTraces(t.Context(), td))
+		require.NoError(t, toLogs.ConsumeTraces(t.Context(), td))
+	}
+	var got expected
+	require.NoError(t, toMetrics.Shutdown(t.Context()))
+	collect(telemetry, &got)
+	require.NoError(t, toLogs.Shutdown(t.Context()))
+
+	all := metrics.AllMetrics()
+	if len(all) > 0 {
+		describe(all[len(all)-1], &got)
+	}
+	for _, ld := range logs.AllLogs() {
+		for _, record := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+			got.Events = append(got.Events, event(record))
+			if strings.HasPrefix(record.EventName(), "slo.") {
+				got.Bodies = append(got.Bodies, record.Body().Str())
+			}
+		}
+	}
+	return got
+}
+
+// collect reads the self-telemetry.
+func collect(telemetry *componenttest.Telemetry, into *expected) {
+	for _, name := range []string{"spans", "traces_cut_short", "links_unmatched", "events_late"} {
+		into.put(telemetry, "otelcol_service_health_"+name)
+	}
+	into.put(telemetry, "otelcol_service_health_spans_refused")
+}
+
+func (e *expected) put(telemetry *componenttest.Telemetry, name string) {
+	m, err := telemetry.GetMetric(name)
+	if err != nil {
+		return // Nothing was observed.
+	}
+	for attributes, n := range points(m.Data) {
+		switch {
+		case strings.HasSuffix(name, "_refused"):
+			if e.Refused == nil {
+				e.Refused = map[string]int64{}
+			}
+			e.Refused[attributes] = n
+		case n > 0:
+			if e.Telemetry == nil {
+				e.Telemetry = map[string]int64{}
+			}
+			e.Telemetry[strings.TrimSpace(strings.TrimPrefix(name, "otelcol_service_health_")+" "+attributes)] = n
+		}
+	}
+}
+
+// describe writes each series as a line.
+func describe(md pmetric.Metrics, into *expected) {
+	for _, m := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+		switch m.Name() {
+		case "dependency.calls":
+			for _, p := range m.Sum().DataPoints().All() {
+				into.Calls = append(into.Calls, fmt.Sprintf("%s = %d", edge(p.Attributes()), p.IntValue()))
+			}
+		case "dependency.duration":
+			for _, p := range m.ExponentialHistogram().DataPoints().All() {
+				into.Durations = append(into.Durations, fmt.Sprintf("%s, %s: %d calls, %.3f s", edge(p.Attributes()), value(p.Attributes(), "side"), p.Count(), p.Sum()))
+			}
+		case "slo.events", "slo.bad_events.blamed":
+			for _, p := range m.Sum().DataPoints().All() {
+				into.SLO = append(into.SLO, fmt.Sprintf("%s %s = %d", m.Name(), line(p.Attributes()), p.IntValue()))
+			}
+		default:
+			for _, p := range m.Gauge().DataPoints().All() {
+				v := p.DoubleValue()
+				if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
+					v = float64(p.IntValue())
+				}
+				into.SLO = append(into.SLO, fmt.Sprintf("%s %s = %.4g", m.Name(), line(p.Attributes()), v))
+			}
+		}
+	}
+	slices.Sort(into.Calls)
+	slices.Sort(into.Durations)
+	slices.Sort(into.SLO)
+}
+
+func edge(a pcommon.Map) string {
+	name := func(side string) string {
+		full := value(a, side+".service.name")
+		if environment := value(a, side+".deployment.environment.name"); environment != "" {
+			full += "@" + environment
+		}
+		if namespace := value(a, side+".service.namespace"); namespace != "" {
+			full = namespace + "/" + full
+		}
+		return full + " (" + value(a, side+".layer") + ")"
+	}
+	text := fmt.Sprintf("%s → %s: %s %s", name("caller"), name("callee"), value(a, "dependency.type"), value(a, "outcome"))
+	return strings.TrimSpace(text + " " + value(a, "error.type"))
+}
+
+func event(r plog.LogRecord) string {
+	text := r.EventName()
+	switch text {
+	case "dependency.discovered":
+		return text + ": " + value(r.Attributes(), "caller.service.name") + " → " + value(r.Attributes(), "callee.service.name")
+	case "service.version_changed":
+		return text + ": " + r.Body().Str()
+	}
+	return fmt.Sprintf("%s at %s: %s, suspects %s %s", text, r.Timestamp().AsTime().Format("15:04:05"), value(r.Attributes(), "slo.name"),
+		value(r.Attributes(), "suspects.service.name"), value(r.Attributes(), "suspects.layer"))
+}
+
+func value(a pcommon.Map, key string) string {
+	v, ok := a.Get(key)
+	if !ok {
+		return ""
+	}
+	return v.AsString()
+}
+
+func line(a pcommon.Map) string {
+	var parts []string
+	for key, v := range a.All() {
+		parts = append(parts, key+"="+v.AsString())
+	}
+	return strings.Join(parts, " ")
+}
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func at(seconds float64) pcommon.Timestamp {
+	if seconds < 0 {
+		return 0
+	}
+	return pcommon.NewTimestampFromTime(noon.Add(time.Duration(seconds * 1e9)))
+}
+
+// traces makes a request of spans.
+func traces(spans []span) ptrace.Traces {
+	td := ptrace.NewTraces()
+	for _, s := range spans {
+		for i := range max(1, s.Repeat) {
+			trace := s.Trace
+			if s.Repeat > 0 {
+				trace = fmt.Sprintf("%s-%d", s.Trace, i)
+			}
+			s.put(td, trace, float64(i)/10)
+		}
+	}
+	return td
+}
+
+func (s span) put(td ptrace.Traces, trace string, later float64) {
+	rs := td.ResourceSpans().AppendEmpty()
+	for key, v := range map[string]string{
+		"service.name": s.Service, "service.namespace": s.Namespace,
+		"deployment.environment.name": s.Environment, "service.version": s.Version,
+	} {
+		if v != "" {
+			rs.Resource().Attributes().PutStr(key, v)
+		}
+	}
+	out := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	out.SetTraceID(traceID(trace))
+	out.SetSpanID(spanID(s.ID))
+	if s.Parent != "" {
+		out.SetParentSpanID(spanID(s.Parent))
+	}
+	out.SetName(cmp.Or(s.Name, s.ID))
+	for kind := ptrace.SpanKindUnspecified; kind <= ptrace.SpanKindConsumer; kind++ {
+		if strings.EqualFold(kind.String(), s.Kind) {
+			out.SetKind(kind)
+		}
+	}
+	if s.Status == "error" {
+		out.Status().SetCode(ptrace.StatusCodeError)
+	}
+	out.SetStartTimestamp(at(s.Start + later))
+	out.SetEndTimestamp(at(s.End + later))
+	out.TraceState().FromRaw(s.State)
+	if err := out.Attributes().FromRaw(s.Attributes); err != nil {
+		panic(err)
+	}
+	for _, link := range s.Links {
+		trace, id, _ := strings.Cut(link, "/")
+		l := out.Links().AppendEmpty()
+		l.SetTraceID(traceID(trace))
+		l.SetSpanID(spanID(id))
+	}
+}
+
+func traceID(name string) (id pcommon.TraceID) {
+	if name != "zero" {
+		h := fnv.New128a()
+		_, _ = h.Write([]byte(name))
+		copy(id[:], h.Sum(nil))
+	}
+	return id
+}
+
+func spanID(name string) (id pcommon.SpanID) {
+	if name != "zero" {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(name))
+		binary.BigEndian.PutUint64(id[:], h.Sum64())
+	}
+	return id
+}
+
+func read(t *testing.T, file string, into any) {
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
+	decoder.KnownFields(true)
+	require.NoError(t, decoder.Decode(into), file)
+}
