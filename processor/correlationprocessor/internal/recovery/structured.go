@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"strconv"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
@@ -200,6 +201,11 @@ func (r *reader) text() (string, bool) {
 	if r.peek() != '"' {
 		return "", false
 	}
+	if i := strings.IndexByte(r.rest[1:], '"'); i >= 0 && strings.IndexByte(r.rest[1:1+i], '\\') < 0 {
+		value := r.rest[1 : 1+i]
+		r.rest = r.rest[i+2:]
+		return value, true
+	}
 	for i := 1; i < len(r.rest); i++ {
 		switch r.rest[i] {
 		case '\\':
@@ -244,6 +250,9 @@ func (r *reader) peek() byte {
 }
 
 func (r *reader) space() {
+	if r.rest != "" && r.rest[0] > ' ' {
+		return
+	}
 	for r.rest != "" && (r.rest[0] == ' ' || r.rest[0] == '\t' || r.rest[0] == '\n' || r.rest[0] == '\r') {
 		r.rest = r.rest[1:]
 	}

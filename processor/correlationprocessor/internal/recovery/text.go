@@ -10,7 +10,11 @@ const maxBracket = 256
 
 // fromString looks into a text that may be JSON.
 func fromString(s string) outcome {
-	if len(s) < len("ddtraceid:1") || !promising(s) {
+	if len(s) < len("ddtraceid:1") {
+		return outcome{}
+	}
+	hints := hintsOf(s)
+	if hints == (hint{}) {
 		return outcome{}
 	}
 	if start := strings.TrimLeft(s, " \t\r\n"); start != "" && start[0] == '{' {
@@ -18,47 +22,76 @@ func fromString(s string) outcome {
 			return o
 		}
 	}
-	return fromText(s)
-}
-
-// promising is a quick look that rules most texts out.
-func promising(s string) bool {
-	return traceWord.index(s) >= 0 || strings.Contains(s, "b3") || strings.Contains(s, "B3") || strings.Contains(s, "Root=1-") ||
-		indexBracket(s) >= 0
+	return hints.follow(s)
 }
 
 // fromText looks for ids behind their names, wherever in a text they stand.
 func fromText(s string) outcome {
+	return hintsOf(s).follow(s)
+}
+
+// hint says by which ways something may be found. Most texts have none.
+type hint struct {
+	trace, b3, root, bracket bool
+}
+
+func hintsOf(s string) hint {
+	return hint{
+		trace:   traceWord.index(s) >= 0,
+		b3:      len(s) >= shortest && (strings.Contains(s, "b3") || strings.Contains(s, "B3")),
+		root:    strings.Contains(s, xrayRoot),
+		bracket: indexBracket(s) >= 0,
+	}
+}
+
+func (h hint) follow(s string) outcome {
 	var c clues
-	scan(&c, s, traceWord)
-	if len(s) >= shortest {
+	if h.trace {
+		scan(&c, s, traceWord)
+	}
+	if h.b3 {
 		scan(&c, s, b3Word)
-		for rest := s; ; {
-			i := strings.Index(rest, "Root=1-")
-			if i < 0 {
-				break
-			}
-			rest = rest[i:]
-			end := strings.IndexFunc(rest, func(r rune) bool { return r == ',' || r == '"' || r == '\'' || r == ']' || r <= ' ' })
-			if end < 0 {
-				end = len(rest)
-			}
-			c.offer(xray, rest[:end])
-			rest = rest[end:]
-		}
-		for rest := s; ; {
-			i := indexBracket(rest)
-			if i < 0 {
-				break
-			}
-			rest = rest[i+1:]
-			c.offerBracket(rest)
-		}
+	}
+	if h.root {
+		c.offerRoots(s)
+	}
+	if h.bracket {
+		c.offerBrackets(s)
 	}
 	if c.traceSeen || c.half != 0 || !c.datadog.IsEmpty() {
 		scan(&c, s, spanWord)
 	}
 	return c.outcome()
+}
+
+// xrayRoot is how the only field of X-Ray's header begins that is known wherever it stands.
+const xrayRoot = "Root=1-"
+
+func (c *clues) offerRoots(s string) {
+	for {
+		i := strings.Index(s, xrayRoot)
+		if i < 0 {
+			return
+		}
+		s = s[i:]
+		end := strings.IndexFunc(s, func(r rune) bool { return r == ',' || r == '"' || r == '\'' || r == ']' || r <= ' ' })
+		if end < 0 {
+			end = len(s)
+		}
+		c.offer(xray, s[:end])
+		s = s[end:]
+	}
+}
+
+func (c *clues) offerBrackets(s string) {
+	for {
+		i := indexBracket(s)
+		if i < 0 {
+			return
+		}
+		s = s[i+1:]
+		c.offerBracket(s)
+	}
 }
 
 // scan offers what stands behind every name that has the word in it.
