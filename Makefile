@@ -15,6 +15,8 @@ SOURCES := $(shell find processor connector internal -name '*.go' -not -name '*_
 RUN_SECONDS ?= 0
 # Where `make bench`, `make diagnose` and some tests find recorded telemetry. What needs it is skipped where it is absent.
 DATA ?=
+FUZZ_TIME ?= 20s
+ENV = THROUGHLINE_BIN=$(CURDIR)/bin THROUGHLINE_DATA=$(abspath $(DATA))
 
 .PHONY: help
 help: ## List the targets
@@ -46,16 +48,31 @@ bin/replay: $(shell find examples/replay -name '*.go' -not -name '*_test.go' 2>/
 test: build bin/shop bin/replay ## Test all modules with the race detector, and the binaries end to end
 	@for m in $(MODULES); do \
 		echo "testing $$m"; \
-		(cd $$m && THROUGHLINE_BIN=$(CURDIR)/bin THROUGHLINE_DATA=$(DATA) go test -race -timeout 20m ./...) || exit 1; \
+		(cd $$m && $(ENV) go test -race -timeout 30m ./...) || exit 1; \
 	done
 
 .PHONY: bench
 bench: ## Measure the components beside their peers, and print the ratios
-	@cd bench && THROUGHLINE_DATA=$(DATA) go run .
+	@cd bench && $(ENV) go run .
 
 .PHONY: fuzz
-fuzz: ## Fuzz everything that reads strangers' input, FUZZ_TIME (default 20s) each
-	@for m in . examples/replay; do (cd $$m && ../$${m//[^.\/]/}$(FUZZ)) || exit 1; done
+fuzz: ## Fuzz everything that reads strangers' input, FUZZ_TIME each
+	@for m in $(MODULES); do \
+		(cd $$m && for p in $$(go list -f '{{.Dir}}' ./...); do \
+			for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go 2>/dev/null | cut -d' ' -f2); do \
+				echo "fuzzing $$p $$f"; \
+				go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 5x $$p || exit 1; \
+			done; \
+		done) || exit 1; \
+	done
+
+.PHONY: validate
+validate: build ## Check every shipped configuration, and every YAML block of the docs, with the binary
+	@cd config && $(ENV) go test -count=1 -run 'Validate|Docs|Components' -v . | grep -E '^(=== RUN|--- |\s+---|ok|FAIL|PASS)' | grep -v '=== RUN'
+
+.PHONY: diagnose
+diagnose: build bin/replay ## Replay every recording in DATA in its own time, and score what was said against its labels
+	@examples/replay/diagnose.sh $(DATA)
 
 .PHONY: lint
 lint: ## Check formatting, vet and staticcheck in all modules

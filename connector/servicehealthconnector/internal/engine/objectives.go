@@ -116,9 +116,9 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 		if d := o.dossiers[t.Key]; d != nil {
 			ranked, _ := d.tally.Rank(horizon)
 			for _, s := range ranked {
-				name := table.EntityOf(s.Entity).Name
+				entity := table.EntityOf(s.Entity)
 				started.Suspects = append(started.Suspects, report.Suspect{
-					Name: name, Own: name == document.Service.Name, Layer: s.Layer, Reason: s.Reason,
+					Name: entity.Name, Own: entity.Name == document.Service.Name, Peer: entity.Peer, Layer: s.Layer, Reason: s.Reason,
 					Operation: table.OperationOf(s.Operation).Name, Score: s.Score, Since: time.Unix(0, s.Since),
 				})
 			}

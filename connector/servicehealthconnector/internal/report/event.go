@@ -33,7 +33,9 @@ type Attribute struct{ Key, Value string }
 type Suspect struct {
 	Name string
 	// Own says that it is the objective's own service.
-	Own       bool
+	Own bool
+	// Peer says that it sends no telemetry of its own.
+	Peer      bool
 	Layer     layer.Layer
 	Reason    blame.Reason
 	Operation string
@@ -200,16 +202,26 @@ func sentence(s Started) string {
 
 // phrase says what was seen of a suspect, so that a person can check it.
 func phrase(s Suspect) string {
-	what := map[blame.Reason]string{
-		blame.Error:   "began with errors in",
-		blame.Latency: "lost most of their time in",
-		blame.Timeout: "waited in vain in",
-		blame.Missing: "miss the callee of",
-	}[s.Reason]
-	if s.Layer == layer.Platform && s.Reason == blame.Latency {
-		what = "lost most of their time on the way to it, between the two ends of"
+	return fmt.Sprintf("%s of the bad events %s, since %s", percent(s.Score), seen(s), s.Since.UTC().Format("15:04:05"))
+}
+
+func seen(s Suspect) string {
+	switch {
+	case s.Layer == layer.Platform && s.Reason == blame.Latency:
+		return "lost most of their time on the way to it, between the two ends of " + s.Operation
+	case s.Peer && s.Reason == blame.Latency:
+		return "lost most of their time waiting for it, in " + s.Operation
+	case s.Peer && s.Reason == blame.Timeout:
+		return "waited for it in vain, in " + s.Operation
+	case s.Peer:
+		return "began with calls to it that failed, in " + s.Operation
+	case s.Reason == blame.Latency:
+		return "lost most of their time in " + s.Operation
+	case s.Reason == blame.Timeout:
+		return "waited in vain for " + s.Operation
+	default:
+		return "began with errors in " + s.Operation
 	}
-	return fmt.Sprintf("%s of the bad events %s %s, since %s", percent(s.Score), what, s.Operation, s.Since.UTC().Format("15:04:05"))
 }
 
 func putSuspects(a pcommon.Map, suspects []Suspect) {

@@ -14,31 +14,33 @@ import (
 	"github.com/throughline-otel/throughline/internal/layer"
 )
 
-// kind is a metric as metadata.yaml declares it.
-type kind struct{ name, unit, description string }
+// Declaration is a metric as metadata.yaml declares it.
+type Declaration struct{ Name, Unit, Description string }
 
 var (
-	dependencyCalls    = kind{"dependency.calls", "{call}", "Calls from one service to another, or to a peer that sends no telemetry. A sampled span counts as often as it says."}
-	dependencyDuration = kind{"dependency.duration", "s", "How long the calls took, as an exponential histogram with exemplars."}
-	sloEvents          = kind{"slo.events", "{event}", "The good and bad events of an objective."}
-	sloBlamed          = kind{"slo.bad_events.blamed", "{event}", "The bad events of an objective by the culprit in which they began."}
-	sloObjective       = kind{"slo.objective", "", "The share of events that should be good."}
-	sloBurnRate        = kind{"slo.burn_rate", "", "The share of bad events over a window, divided by the share that the objective allows. Absent while the window has no data."}
-	sloRemaining       = kind{"slo.error_budget.remaining", "", "The share of the error budget that is left in the objective's window. Negative when overspent."}
-	sloExhaustion      = kind{"slo.error_budget.exhaustion", "s", "The time until the error budget is gone at the present burn rate. Absent where it will not be."}
-	sloCoverage        = kind{"slo.coverage", "", "The share of the objective's window that was measured at all."}
-	sloFiring          = kind{"slo.alert.firing", "", "1 while a burn of this severity goes on, 0 otherwise."}
+	dependencyCalls    = Declaration{"dependency.calls", "{call}", "Calls from one service to another, or to a peer that sends no telemetry. A sampled span counts as often as it says."}
+	dependencyDuration = Declaration{"dependency.duration", "s", "How long the calls took, as an exponential histogram with exemplars."}
+	sloEvents          = Declaration{"slo.events", "{event}", "The good and bad events of an objective."}
+	sloBlamed          = Declaration{"slo.bad_events.blamed", "{event}", "The bad events of an objective by the culprit in which they began."}
+	sloObjective       = Declaration{"slo.objective", "", "The share of events that should be good."}
+	sloBurnRate        = Declaration{"slo.burn_rate", "", "The share of bad events over a window, divided by the share that the objective allows. Absent while the window has no data."}
+	sloRemaining       = Declaration{"slo.error_budget.remaining", "", "The share of the error budget that is left in the objective's window. Negative when overspent."}
+	sloExhaustion      = Declaration{"slo.error_budget.exhaustion", "s", "The time until the error budget is gone at the present burn rate. Absent where it will not be."}
+	sloCoverage        = Declaration{"slo.coverage", "", "The share of the objective's window that was measured at all."}
+	sloFiring          = Declaration{"slo.alert.firing", "", "1 while a burn of this severity goes on, 0 otherwise."}
 )
 
-// kinds are all metrics that are emitted.
-var kinds = []kind{
+var declarations = []Declaration{
 	dependencyCalls, dependencyDuration, sloEvents, sloBlamed, sloObjective, sloBurnRate, sloRemaining, sloExhaustion,
 	sloCoverage, sloFiring,
 }
 
+// Declarations are all metrics that are emitted.
+func Declarations() []Declaration { return slices.Clone(declarations) }
+
 // Emits says whether there is a metric of that name.
 func Emits(name string) bool {
-	return slices.ContainsFunc(kinds, func(k kind) bool { return k.name == name })
+	return slices.ContainsFunc(declarations, func(k Declaration) bool { return k.Name == name })
 }
 
 // Remove takes the named metrics out.
@@ -205,14 +207,14 @@ func (m *Metrics) Objective(r Reading) {
 	}
 }
 
-func (m *Metrics) sum(k kind) pmetric.NumberDataPoint {
-	points, ok := m.sums[k.name]
+func (m *Metrics) sum(k Declaration) pmetric.NumberDataPoint {
+	points, ok := m.sums[k.Name]
 	if !ok {
 		sum := m.metric(k).SetEmptySum()
 		sum.SetIsMonotonic(true)
 		sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
 		points = sum.DataPoints()
-		m.sums[k.name] = points
+		m.sums[k.Name] = points
 	}
 	p := points.AppendEmpty()
 	p.SetStartTimestamp(m.start)
@@ -220,11 +222,11 @@ func (m *Metrics) sum(k kind) pmetric.NumberDataPoint {
 	return p
 }
 
-func (m *Metrics) gauge(k kind, o Objective) pmetric.NumberDataPoint {
-	points, ok := m.gauges[k.name]
+func (m *Metrics) gauge(k Declaration, o Objective) pmetric.NumberDataPoint {
+	points, ok := m.gauges[k.Name]
 	if !ok {
 		points = m.metric(k).SetEmptyGauge().DataPoints()
-		m.gauges[k.name] = points
+		m.gauges[k.Name] = points
 	}
 	p := points.AppendEmpty()
 	p.SetTimestamp(m.now)
@@ -267,10 +269,10 @@ func (m *Metrics) duration(side *dependency.Side) pmetric.ExponentialHistogramDa
 	return p
 }
 
-func (m *Metrics) metric(k kind) pmetric.Metric {
+func (m *Metrics) metric(k Declaration) pmetric.Metric {
 	metric := m.slice.AppendEmpty()
-	metric.SetName(k.name)
-	metric.SetUnit(k.unit)
-	metric.SetDescription(k.description)
+	metric.SetName(k.Name)
+	metric.SetUnit(k.Unit)
+	metric.SetDescription(k.Description)
 	return metric
 }

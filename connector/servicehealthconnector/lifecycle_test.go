@@ -1,0 +1,207 @@
+package servicehealthconnector
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/connector"
+	"go.opentelemetry.io/collector/connector/connectortest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
+)
+
+func settings(name string) connector.Settings {
+	set := connectortest.NewNopSettings(metadata.Type)
+	set.ID = component.NewIDWithName(metadata.Type, name)
+	return set
+}
+
+// call is a request of one trace: front calls back, at the present time.
+func call(trace string) ptrace.Traces {
+	td := traces([]span{
+		{Service: "front", Trace: trace, ID: "client", Kind: "client", Start: 0, End: 0.1},
+		{Service: "back", Trace: trace, ID: "server", Parent: "client", Kind: "server", Start: 0.02, End: 0.08},
+	})
+	now := time.Now()
+	for _, rs := range td.ResourceSpans().All() {
+		s := rs.ScopeSpans().At(0).Spans().At(0)
+		s.SetStartTimestamp(pcommon.NewTimestampFromTime(now.Add(-100 * time.Millisecond)))
+		s.SetEndTimestamp(pcommon.NewTimestampFromTime(now))
+	}
+	return td
+}
+
+func TestATraceIsToldAfterItsWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := createDefaultConfig().(*Config)
+		var metrics consumertest.MetricsSink
+		c, err := NewFactory().CreateTracesToMetrics(t.Context(), settings(""), cfg, &metrics)
+		require.NoError(t, err)
+		require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+		time.Sleep(2 * time.Second)
+		require.NoError(t, c.ConsumeTraces(t.Context(), call("t")))
+		time.Sleep(cfg.TraceWindow - time.Second)
+		synctest.Wait()
+		assert.Empty(t, metrics.AllMetrics())
+		time.Sleep(cfg.FlushInterval)
+		synctest.Wait()
+		assert.Equal(t, []string{"front (application) → back (application): rpc success = 1"}, last(&metrics).Calls)
+		require.NoError(t, c.Shutdown(t.Context()))
+	})
+}
+
+func TestShutdownTellsWhatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var metrics consumertest.MetricsSink
+		c, err := NewFactory().CreateTracesToMetrics(t.Context(), settings(""), createDefaultConfig(), &metrics)
+		require.NoError(t, err)
+		require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+		require.NoError(t, c.ConsumeTraces(t.Context(), call("t")))
+		require.NoError(t, c.Shutdown(t.Context()))
+		assert.Equal(t, []string{"front (application) → back (application): rpc success = 1"}, last(&metrics).Calls)
+	})
+}
+
+func TestDifferentIDsAndReloadsShareNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		factory := NewFactory()
+		for _, name := range []string{"one", "two", "one"} {
+			var metrics consumertest.MetricsSink
+			c, err := factory.CreateTracesToMetrics(t.Context(), settings(name), createDefaultConfig(), &metrics)
+			require.NoError(t, err)
+			require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+			require.NoError(t, c.ConsumeTraces(t.Context(), call("t")))
+			require.NoError(t, c.Shutdown(t.Context()))
+			assert.Equal(t, []string{"front (application) → back (application): rpc success = 1"}, last(&metrics).Calls)
+		}
+	})
+}
+
+func TestMetricsCanBeTurnedOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := createDefaultConfig().(*Config)
+		cfg.Metrics = map[string]MetricConfig{"dependency.duration": {Enabled: false}}
+		require.NoError(t, cfg.Validate())
+		var metrics consumertest.MetricsSink
+		c, err := NewFactory().CreateTracesToMetrics(t.Context(), settings(""), cfg, &metrics)
+		require.NoError(t, err)
+		require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+		require.NoError(t, c.ConsumeTraces(t.Context(), call("t")))
+		require.NoError(t, c.Shutdown(t.Context()))
+		assert.NotEmpty(t, last(&metrics).Calls)
+		assert.Empty(t, last(&metrics).Durations)
+	})
+}
+
+func TestWrongConfigurationIsRefusedByItsKey(t *testing.T) {
+	for want, set := range map[string]func(*Config){
+		"`trace_window` must be greater than zero":           func(c *Config) { c.TraceWindow = 0 },
+		"`max_spans` must be greater than zero":              func(c *Config) { c.MaxSpans = -1 },
+		"`dependencies.max_edges` must be greater than zero": func(c *Config) { c.Dependencies.MaxEdges = 0 },
+		"`slo.late` must be greater than zero":               func(c *Config) { c.SLO.Late = 0 },
+		"`flush_interval` must be greater than zero":         func(c *Config) { c.FlushInterval = 0 },
+		"`clock` must be \"wall\" or \"event\"":              func(c *Config) { c.Clock = "sundial" },
+		"there is no metric \"slo.magic\"":                   func(c *Config) { c.Metrics = map[string]MetricConfig{"slo.magic": {}} },
+		"slo.files[0]":                                       func(c *Config) { c.SLO.Files = []string{"testdata/absent/*.yaml"} },
+	} {
+		cfg := createDefaultConfig().(*Config)
+		set(cfg)
+		assert.ErrorContains(t, cfg.Validate(), want)
+	}
+}
+
+// Many senders at once lose no call, and what the bounds leave out is counted under another name.
+func TestManySendersAtOnce(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.MaxSpans = 500 // So that traces are decided early, too.
+	var metrics consumertest.MetricsSink
+	var logs consumertest.LogsSink
+	factory, set := NewFactory(), settings("")
+	toMetrics, err := factory.CreateTracesToMetrics(t.Context(), set, cfg, &metrics)
+	require.NoError(t, err)
+	toLogs, err := factory.CreateTracesToLogs(t.Context(), set, cfg, &logs)
+	require.NoError(t, err)
+	require.NoError(t, toMetrics.Start(t.Context(), componenttest.NewNopHost()))
+	require.NoError(t, toLogs.Start(t.Context(), componenttest.NewNopHost()))
+	const senders, each = 8, 200
+	var wait sync.WaitGroup
+	for sender := range senders {
+		wait.Go(func() {
+			for i := range each {
+				td := call(fmt.Sprintf("%d-%d", sender, i))
+				assert.NoError(t, toMetrics.ConsumeTraces(context.Background(), td))
+				assert.NoError(t, toLogs.ConsumeTraces(context.Background(), td))
+			}
+		})
+	}
+	wait.Wait()
+	require.NoError(t, toLogs.Shutdown(t.Context()))
+	require.NoError(t, toMetrics.Shutdown(t.Context()))
+	assert.Equal(t, []string{fmt.Sprintf("front (application) → back (application): rpc success = %d", senders*each)}, last(&metrics).Calls)
+}
+
+func last(metrics *consumertest.MetricsSink) expected {
+	var e expected
+	if all := metrics.AllMetrics(); len(all) > 0 {
+		describe(all[len(all)-1], &e)
+	}
+	return e
+}
+
+// Whatever comes in, nothing panics and the input is not touched.
+func FuzzConsume(f *testing.F) {
+	marshaler, unmarshaler := ptrace.ProtoMarshaler{}, ptrace.ProtoUnmarshaler{}
+	for seed := range uint64(8) {
+		text, err := marshaler.MarshalTraces(random(rand.New(rand.NewPCG(seed, 1))))
+		require.NoError(f, err)
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		td, err := unmarshaler.UnmarshalTraces(text)
+		if err != nil {
+			return
+		}
+		before, err := marshaler.MarshalTraces(td)
+		require.NoError(t, err)
+		for _, clock := range []string{clockWall, clockEvent} {
+			cfg := createDefaultConfig().(*Config)
+			cfg.Clock = clock
+			var metrics consumertest.MetricsSink
+			c, err := NewFactory().CreateTracesToMetrics(t.Context(), settings(""), cfg, &metrics)
+			require.NoError(t, err)
+			require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+			require.NoError(t, c.ConsumeTraces(t.Context(), td))
+			require.NoError(t, c.Shutdown(t.Context()))
+		}
+		after, err := marshaler.MarshalTraces(td)
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+	})
+}
+
+func random(r *rand.Rand) ptrace.Traces {
+	names := []string{"", "a", "b", "c", "\xff\xfe", "\x1b[31m"}
+	pick := func() string { return names[r.IntN(len(names))] }
+	var spans []span
+	for range 20 {
+		spans = append(spans, span{
+			Service: pick(), Trace: pick(), ID: pick(), Parent: pick(), Name: pick(), Kind: []string{"client", "server", "producer", "consumer", ""}[r.IntN(5)],
+			Start: r.Float64()*200 - 1, End: r.Float64()*200 - 1, State: []string{"", "ot=th:8", "ot=th:x"}[r.IntN(3)],
+			Attributes: map[string]any{"db.system.name": pick(), "server.address": pick(), "error.type": pick()},
+			Links:      []string{pick() + "/" + pick()},
+		})
+	}
+	return traces(spans)
+}
