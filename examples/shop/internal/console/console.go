@@ -101,11 +101,10 @@ func (c *Console) burn(e events.Event, at time.Time) {
 	}
 	c.page.paragraph(c.stamp(at), marks[mark].style, marks[mark].sign+" "+headline(e))
 	c.page.paragraph(indent, plain, sentence(e))
-	shown := e.Suspects[:min(len(e.Suspects), shownSuspects)]
 	if mark == score.Right {
-		shown = shown[:1] // the others matter only where the first is wrong
+		return // the sentence names the first suspect, and the others matter only where that one is wrong
 	}
-	for i, s := range shown {
+	for i, s := range e.Suspects[:min(len(e.Suspects), shownSuspects)] {
 		c.page.paragraph(indent, faint, fmt.Sprintf("%d. %s, score %.2f: %s", i+1, s.Culprit, s.Score, s.Reason))
 	}
 }
