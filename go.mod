@@ -3,6 +3,7 @@ module github.com/throughline-otel/throughline
 go 1.26.0
 
 require (
+	github.com/klauspost/compress v1.19.1
 	github.com/lightstep/go-expohisto v1.0.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl v0.158.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling v0.158.0
