@@ -1,19 +1,167 @@
+// Command bench measures Throughline's components beside their peers, in one process and in turns, and prints what a span
+// costs each of them. README.md says how.
 package main
 
 import (
-	_ "github.com/klauspost/compress/zstd"
-	_ "github.com/open-telemetry/opentelemetry-collector-contrib/connector/servicegraphconnector"
-	_ "github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector"
-	_ "github.com/stretchr/testify/require"
-	_ "github.com/throughline-otel/throughline/connector/servicehealthconnector"
-	_ "github.com/throughline-otel/throughline/processor/correlationprocessor"
-	_ "go.opentelemetry.io/collector/connector/connectortest"
-	_ "go.opentelemetry.io/collector/processor/processortest"
-	_ "go.opentelemetry.io/collector/component/componenttest"
-	_ "go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
-	_ "google.golang.org/grpc"
-	_ "go.uber.org/goleak"
-	_ "go.yaml.in/yaml/v3"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"text/tabwriter"
 )
 
-func main() {}
+const (
+	shopFile     = "testdata/shop.jsonl.zst"
+	recordedFile = "day-ob-20220822.jsonl.zst"
+	// recordedSpans is how many of the recorded spans are taken: more than fit into any cache of the processor.
+	recordedSpans = 20_000
+	// budget is what a ratio may be.
+	budget = 0.25
+	// heldBudget is the bytes that a held span may need.
+	heldBudget = 160
+)
+
+func main() {
+	profile := flag.String("profile", "", "`file` to write a profile of service_health alone to, instead of measuring")
+	flag.Parse()
+	err := run(os.Stdout, os.Getenv("THROUGHLINE_DATA"), *profile)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out io.Writer, data, profile string) error {
+	shop, err := load("shop", shopFile, plenty)
+	if err != nil {
+		return err
+	}
+	workloads := []*workload{shop}
+	if data == "" {
+		say(out, "no recorded spans: THROUGHLINE_DATA names no folder")
+	} else if recorded, err := load("recorded", filepath.Join(data, recordedFile), recordedSpans); errors.Is(err, fs.ErrNotExist) {
+		say(out, "no recorded spans: %v", err)
+	} else if err != nil {
+		return err
+	} else {
+		workloads = append(workloads, recorded)
+	}
+	p := plan{rounds: 3, intervals: 2, spans: 100_000, scaling: 15, held: 500_000, passes: 5}
+	if profile != "" {
+		return profileTo(profile, workloads, p)
+	}
+	say(out, "%s, %d cores, GOMAXPROCS %d", runtime.Version(), runtime.NumCPU(), runtime.GOMAXPROCS(0))
+	for _, w := range workloads {
+		if err := report(out, w, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func report(out io.Writer, w *workload, p plan) error {
+	f := newFeed(w)
+	say(out, "\n%s: %d spans in %d batches of %d services, again and again with new trace IDs", w.name, w.spans, len(w.traces), len(w.services()))
+
+	subjects := []subject{ours, defaults, roomy}
+	spent, err := compare(subjects, f, p)
+	if err != nil {
+		return err
+	}
+	t := newTable(out)
+	t.row("component", "cpu ns/span", "wall ns/span", "B/span", "allocs/span", "held", "not counted", "flushes")
+	for i, s := range subjects {
+		one := spent[i]
+		t.row(s.name, number(one.cpu), number(one.wall), number(one.bytes), fmt.Sprintf("%.3f", one.allocs),
+			number(one.held), fmt.Sprintf("%.0f %%", 100*one.dropped), number(one.flushes))
+	}
+	t.end()
+	for i, peer := range spent[1:] {
+		mine := spent[0]
+		say(out, "÷ %s: cpu %s, wall %.2f, B %.3f, allocs %.4f", subjects[i+1].name,
+			verdict(mine.cpu/peer.cpu, budget), mine.wall/peer.wall, mine.bytes/peer.bytes, mine.allocs/peer.allocs)
+	}
+
+	perSpan, held, err := hold(f, p)
+	if err != nil {
+		return err
+	}
+	say(out, "memory: %s B per span with %d held (budget %d)", verdict(perSpan, heldBudget), held, heldBudget)
+	for _, s := range subjects[:2] {
+		factor, perSecond, err := scale(s, f, p)
+		if err != nil {
+			return err
+		}
+		say(out, "%s: two goroutines feed %.2f times as fast as one, which feeds %s spans/s", s.name, factor, number(perSecond))
+	}
+
+	jobs, err := correlate(w, p)
+	if err != nil {
+		return err
+	}
+	t = newTable(out)
+	t.row("correlation", "cpu ns", "B", "allocs", "unmarshal cpu ns", "B", "allocs", "cpu ratio")
+	for _, j := range jobs {
+		t.row(fmt.Sprintf("per %s (%d)", j.items, j.count), number(j.adorn.cpu), number(j.adorn.bytes), fmt.Sprintf("%.2f", j.adorn.allocs),
+			number(j.unmarshal.cpu), number(j.unmarshal.bytes), fmt.Sprintf("%.2f", j.unmarshal.allocs), verdict(j.adorn.cpu/j.unmarshal.cpu, budget))
+	}
+	t.end()
+	return nil
+}
+
+// profileTo writes where service_health spends its time on all workloads.
+func profileTo(path string, workloads []*workload, p plan) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	for _, w := range workloads {
+		f := newFeed(w)
+		for range p.rounds {
+			if _, err := spend(ours, f, p); err != nil {
+				return errors.Join(err, file.Close())
+			}
+		}
+	}
+	pprof.StopCPUProfile()
+	return file.Close()
+}
+
+func verdict(is, allowed float64) string {
+	said := "missed"
+	if is <= allowed {
+		said = "met"
+	}
+	return fmt.Sprintf("%.3g (%s)", is, said)
+}
+
+func number(f float64) string { return fmt.Sprintf("%.0f", f) }
+
+func say(out io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(out, format+"\n", args...)
+}
+
+// table lines up what is printed.
+type table struct{ w *tabwriter.Writer }
+
+func newTable(out io.Writer) table {
+	return table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+}
+
+func (t table) row(cells ...string) {
+	for _, cell := range cells {
+		_, _ = fmt.Fprint(t.w, cell, "\t")
+	}
+	_, _ = fmt.Fprintln(t.w)
+}
+
+func (t table) end() { _ = t.w.Flush() }
+

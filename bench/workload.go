@@ -254,8 +254,11 @@ func (w *workload) services() []string {
 // nameOf is how an OpenSLO document names a resource's service.
 func nameOf(resource pcommon.Resource) string {
 	text := func(key string) string {
-		value, _ := resource.Attributes().Get(key)
-		return value.AsString()
+		value, ok := resource.Attributes().Get(key)
+		if !ok {
+			return ""
+		}
+		return value.Str()
 	}
 	name, namespace := text("service.name"), text("service.namespace")
 	if namespace != "" {
