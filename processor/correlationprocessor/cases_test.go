@@ -120,7 +120,7 @@ func compareTelemetry(t *testing.T, file string, telemetry *componenttest.Teleme
 				}
 				name := strings.TrimPrefix(m.Name, "otelcol_")
 				for _, attribute := range point.Attributes.ToSlice() {
-					name += fmt.Sprintf(" %s=%s", attribute.Key, attribute.Value.Emit())
+					name += fmt.Sprintf(" %s=%s", attribute.Key, attribute.Value.String())
 				}
 				got[name] = point.Value
 			}

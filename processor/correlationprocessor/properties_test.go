@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -314,5 +316,32 @@ func TestConfigIsRefusedByKey(t *testing.T) {
 		require.NoError(t, config.Validate())
 		change(config)
 		assert.ErrorContains(t, config.Validate(), key)
+	}
+}
+
+// TestTheReadmeIsTrue loads every configuration that the README shows.
+func TestTheReadmeIsTrue(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	blocks := strings.Split(string(readme), "```yaml\n")[1:]
+	require.NotEmpty(t, blocks)
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```")
+		raw, err := confmap.NewRetrievedFromYAML([]byte(text))
+		require.NoError(t, err)
+		whole, err := raw.AsConf()
+		require.NoError(t, err)
+		part, err := whole.Sub("processors::correlation")
+		require.NoError(t, err)
+		config := createDefaultConfig().(*Config)
+		require.NoError(t, part.Unmarshal(config))
+		require.NoError(t, confmap.Validate(config))
+	}
+}
+
+func TestWhatDoesNotWorkYetIsRefused(t *testing.T) {
+	for _, key := range []string{"layers", "logs::hold", "logs::infer_context", "traces::attach_logs", "metrics::services"} {
+		err := confmap.NewFromStringMap(map[string]any{key: true}).Unmarshal(createDefaultConfig())
+		assert.ErrorContains(t, err, "has invalid keys", key)
 	}
 }
