@@ -1,0 +1,135 @@
+package servicehealthconnector
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// BenchmarkConsume measures a span from its arrival to the verdict on its trace, with 20 objectives on four services.
+func BenchmarkConsume(b *testing.B) {
+	for _, objectives := range []int{0, 20} {
+		b.Run(fmt.Sprintf("%d objectives", objectives), func(b *testing.B) {
+			cfg := createDefaultConfig().(*Config)
+			cfg.Clock = clockEvent
+			cfg.SLO.Documents = documents(objectives)
+			require.NoError(b, cfg.Validate())
+			c, err := NewFactory().CreateTracesToMetrics(b.Context(), settings(""), cfg, consumertest.NewNop())
+			require.NoError(b, err)
+			require.NoError(b, c.Start(b.Context(), componenttest.NewNopHost()))
+			request, now, next := requestOfTraces(100), noon, uint64(0)
+			spans := request.SpanCount()
+			b.ReportAllocs()
+			for b.Loop() {
+				// A hundred traces a tenth of a second: the window holds 10,000 traces, as many as are decided.
+				now = now.Add(100 * time.Millisecond)
+				next = renew(request, now, next)
+				require.NoError(b, c.ConsumeTraces(b.Context(), request))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*spans), "ns/span")
+			require.NoError(b, c.Shutdown(b.Context()))
+		})
+	}
+}
+
+// documents are SLOs on four services in turn.
+func documents(n int) []map[string]any {
+	var all []map[string]any
+	for i := range n {
+		source := func(condition string) map[string]any {
+			return map[string]any{"metricSource": map[string]any{"type": "OpenTelemetry", "spec": map[string]any{"signal": "traces", "condition": condition}}}
+		}
+		all = append(all, map[string]any{
+			"apiVersion": "openslo/v1", "kind": "SLO",
+			"metadata": map[string]any{"name": fmt.Sprintf("slo-%d", i)},
+			"spec": map[string]any{
+				"service": fmt.Sprintf("service-%d", i%4),
+				"indicator": map[string]any{
+					"metadata": map[string]any{"name": fmt.Sprintf("sli-%d", i)},
+					"spec": map[string]any{"ratioMetric": map[string]any{
+						"counter": true,
+						"total":   source("kind == SPAN_KIND_SERVER"),
+						"good":    source("status.code != STATUS_CODE_ERROR"),
+					}},
+				},
+				"timeWindow":      []any{map[string]any{"duration": "30d", "isRolling": true}},
+				"budgetingMethod": "Occurrences",
+				"objectives":      []any{map[string]any{"target": 0.999}},
+			},
+		})
+	}
+	return all
+}
+
+// requestOfTraces has spans in the order of their resources, as senders batch them: each trace passes through four services and
+// ends in a database. One in fifty fails.
+func requestOfTraces(n int) ptrace.Traces {
+	td := ptrace.NewTraces()
+	for s := range 4 {
+		rs := td.ResourceSpans().AppendEmpty()
+		rs.Resource().Attributes().PutStr("service.name", fmt.Sprintf("service-%d", s))
+		rs.Resource().Attributes().PutStr("service.namespace", "bench")
+		rs.Resource().Attributes().PutStr("service.version", "1")
+		spans := rs.ScopeSpans().AppendEmpty().Spans()
+		for i := range n {
+			server := spans.AppendEmpty()
+			server.SetKind(ptrace.SpanKindServer)
+			server.SetName("POST /orders/{id}")
+			server.Attributes().PutStr("http.request.method", "POST")
+			server.Attributes().PutStr("http.route", "/orders/{id}")
+			server.Attributes().PutInt("http.response.status_code", 200)
+			server.SetSpanID(number(2*s + 2))
+			if s > 0 {
+				server.SetParentSpanID(number(2*s + 1))
+			}
+			client := spans.AppendEmpty()
+			client.SetKind(ptrace.SpanKindClient)
+			client.SetName("POST")
+			client.Attributes().PutStr("server.address", "10.0.0.1")
+			if s == 3 {
+				client.SetName("SELECT orders")
+				client.Attributes().PutStr("db.system.name", "postgresql")
+				client.Attributes().PutStr("db.namespace", "orders")
+			}
+			client.SetSpanID(number(2*s + 3))
+			client.SetParentSpanID(number(2*s + 2))
+			if i%50 == 0 {
+				server.Status().SetCode(ptrace.StatusCodeError)
+				client.Status().SetCode(ptrace.StatusCodeError)
+			}
+		}
+	}
+	return td
+}
+
+// renew gives the traces other ids and the present time.
+func renew(td ptrace.Traces, now time.Time, next uint64) uint64 {
+	var n uint64
+	for s, rs := range td.ResourceSpans().All() {
+		spans := rs.ScopeSpans().At(0).Spans()
+		n = uint64(spans.Len() / 2)
+		for i := range spans.Len() {
+			span := spans.At(i)
+			var id pcommon.TraceID
+			binary.BigEndian.PutUint64(id[8:], (next+uint64(i/2)+1)*0x9E3779B97F4A7C15)
+			span.SetTraceID(id)
+			depth := time.Duration(2*s+i%2) * time.Millisecond
+			span.SetStartTimestamp(pcommon.NewTimestampFromTime(now.Add(depth)))
+			span.SetEndTimestamp(pcommon.NewTimestampFromTime(now.Add(50*time.Millisecond - depth)))
+		}
+	}
+	return next + n
+}
+
+func number(n int) pcommon.SpanID {
+	var id pcommon.SpanID
+	binary.BigEndian.PutUint64(id[:], uint64(n))
+	return id
+}
