@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -27,4 +28,13 @@ func overlay(t *testing.T, config node) string {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	return path
+}
+
+// text is an attribute as text, empty if it is not there.
+func text(attributes pcommon.Map, key string) string {
+	value, ok := attributes.Get(key)
+	if !ok {
+		return ""
+	}
+	return value.AsString()
 }

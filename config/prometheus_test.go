@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -75,17 +74,6 @@ func (l labels) have(others labels) bool {
 		}
 	}
 	return true
-}
-
-// names are those of all series that begin with a prefix.
-func (p page) names(prefix string) []string {
-	var names []string
-	for _, s := range p {
-		if strings.HasPrefix(s.name, prefix) {
-			names = append(names, s.name)
-		}
-	}
-	return names
 }
 
 func TestLine(t *testing.T) {

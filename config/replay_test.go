@@ -86,10 +86,10 @@ func requests(t *testing.T, path string) iter.Seq[ptrace.Traces] {
 func spans(traces ptrace.Traces) iter.Seq2[string, ptrace.Span] {
 	return func(yield func(string, ptrace.Span) bool) {
 		for _, rs := range traces.ResourceSpans().All() {
-			service, _ := rs.Resource().Attributes().Get("service.name")
+			service := text(rs.Resource().Attributes(), "service.name")
 			for _, ss := range rs.ScopeSpans().All() {
 				for _, span := range ss.Spans().All() {
-					if !yield(service.AsString(), span) {
+					if !yield(service, span) {
 						return
 					}
 				}
@@ -156,9 +156,8 @@ func lastCalls(t *testing.T, path string) map[edge]int64 {
 				}
 				assert.Equal(t, pmetric.AggregationTemporalityCumulative, m.Sum().AggregationTemporality())
 				for _, p := range m.Sum().DataPoints().All() {
-					caller, _ := p.Attributes().Get("caller.service.name")
-					callee, _ := p.Attributes().Get("callee.service.name")
-					calls[edge{caller.AsString(), callee.AsString()}] += p.IntValue()
+					e := edge{text(p.Attributes(), "caller.service.name"), text(p.Attributes(), "callee.service.name")}
+					calls[e] += p.IntValue()
 				}
 			}
 		}
