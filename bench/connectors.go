@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -10,12 +12,12 @@ import (
 
 // plan is how much is measured.
 type plan struct {
-	rounds    int
-	intervals int // measured ones of each round; one more goes before, in which memory grows to what is needed
-	spans     int // per interval
-	scaling   int // passes over the workload with each number of goroutines
-	held      int // spans to hold for the memory of one
-	passes    int // of the processor over the workload, each round
+	warm, turns int // intervals of the comparison; what comes in the first ones is not counted
+	spans       int // per turn
+	scaling     int // passes over the workload with each number of goroutines
+	held        int // spans to hold for the memory of one
+	rounds      int // of the processor
+	passes      int // over the workload in each of them
 }
 
 // feed hands a subject ever new traces like those of a workload.
@@ -45,122 +47,166 @@ func (f *feed) next() []ptrace.Traces {
 	return f.copies
 }
 
-// spending is what a subject cost in one round, and what it did.
+// spending is what a subject cost in the median of its turns, and what it did.
 type spending struct {
 	figures
-	held, dropped, flushes float64
+	// turns is how many were undisturbed.
+	turns int
+	// held is the most spans that waited at the end of a turn.
+	held int64
+	// flushes is how often metrics came per turn; uncounted is the share of spans that found no room.
+	flushes, uncounted float64
 }
 
-// spend measures one round of a subject that is fed with a burst of spans at the start of each interval. The timers of the
-// subject run in between; what they do is part of the cost.
-func spend(s subject, f *feed, p plan) (spending, error) {
-	runtime.GC()
-	r, err := s.make(f.of)
-	if err != nil {
-		return spending{}, err
-	}
-	started := time.Now()
-	var m meter
-	var out spending
-	for i := range p.intervals + 1 {
-		// All timers go off at the full interval; what they do should find the burst complete.
-		wait := time.Until(started.Add(time.Duration(i)*interval + interval/20))
-		m.resume()
-		time.Sleep(wait)
-		m.pauseIdle()
-		if i == 1 {
-			m.cost = cost{} // what came before was the warming up
-			out.flushes = -float64(r.sink.flushes.Load())
-			out.dropped = -float64(r.self("otelcol_connector_servicegraph_dropped_spans"))
-		}
-		for fed := 0; fed < p.spans; fed += f.of.spans {
-			batches := f.next()
-			m.resume()
-			for _, td := range batches {
-				if err := r.consume(td); err != nil {
-					return spending{}, err
-				}
-			}
-			m.pause(f.of.spans)
-		}
-		out.held = max(out.held, float64(r.self("otelcol_service_health_spans_held")))
-	}
-	wait := time.Until(started.Add(time.Duration(p.intervals+1)*interval + interval/20))
-	m.resume()
-	time.Sleep(wait)
-	m.pauseIdle()
-	out.figures = m.perItem()
-	out.flushes += float64(r.sink.flushes.Load())
-	out.dropped = (out.dropped + float64(r.self("otelcol_connector_servicegraph_dropped_spans"))) / float64(m.items)
-	return out, r.stop()
-}
-
-// compared is what the subjects cost over all rounds, in the order of the subjects.
+// compare lets the subjects take turns: in each interval every one of them has a slot of its own, at whose start its timers
+// go off and after which it is fed a burst of spans. So all that the process does in a slot is due to one subject, and
+// whatever else runs on the machine disturbs all of them alike.
 func compare(subjects []subject, f *feed, p plan) ([]spending, error) {
-	rounds := make([][]spending, len(subjects))
-	for range p.rounds {
-		for i, s := range subjects {
-			one, err := spend(s, f, p)
-			if err != nil {
+	slot := interval / time.Duration(len(subjects))
+	at := make([]*running, len(subjects))
+	turns, disturbed := make([][]figures, len(subjects)), make([][]figures, len(subjects))
+	result := make([]spending, len(subjects))
+	runtime.GC()
+	begin := time.Now().Add(slot)
+	for i, s := range subjects {
+		time.Sleep(time.Until(begin.Add(time.Duration(i)*slot + slot/10)))
+		var err error
+		if at[i], err = s.make(f.of); err != nil {
+			return nil, err
+		}
+	}
+	fed, late := 0, false // fed is the same for all
+	for turn := 1; turn <= p.warm+p.turns; turn++ {
+		for i, r := range at {
+			start := begin.Add(time.Duration(turn)*interval + time.Duration(i)*slot)
+			time.Sleep(time.Until(start))
+			if turn == p.warm+1 {
+				result[i].flushes, result[i].uncounted = -float64(r.sink.flushes.Load()), -float64(r.self(dropped))
+			}
+			var m meter
+			if err := take(r, f, p.spans, start.Add(slot/5), start.Add(slot-slot/20), &m); err != nil {
 				return nil, err
 			}
-			rounds[i] = append(rounds[i], one)
+			if turn > p.warm && i == 0 {
+				fed += m.items
+			}
+			// The timers of the next go off a tenth into its slot. Whoever is not done by then disturbs both.
+			overran := time.Now().After(start.Add(slot + slot/10))
+			if turn > p.warm {
+				disturbed[i] = append(disturbed[i], m.perItem())
+				if !late && !overran {
+					turns[i] = append(turns[i], m.perItem())
+				}
+			}
+			late = overran
+			result[i].held = max(result[i].held, r.self("otelcol_service_health_spans_held"))
 		}
 	}
-	result := make([]spending, len(subjects))
-	for i := range subjects {
-		var costs []figures
-		var held, dropped, flushes []float64
-		for _, one := range rounds[i] {
-			costs = append(costs, one.figures)
-			held, dropped, flushes = append(held, one.held), append(dropped, one.dropped), append(flushes, one.flushes)
+	for i, r := range at {
+		result[i].turns = len(turns[i])
+		if len(turns[i]) == 0 {
+			turns[i] = disturbed[i] // a figure from a machine that is too busy is better than none
 		}
-		result[i] = spending{medianOf(costs), median(held), median(dropped), median(flushes)}
+		result[i].figures = medianOf(turns[i])
+		result[i].flushes = (result[i].flushes + float64(r.sink.flushes.Load())) / float64(p.turns)
+		result[i].uncounted = (result[i].uncounted + float64(r.self(dropped))) / float64(fed)
+		if err := r.stop(); err != nil {
+			return nil, err
+		}
 	}
 	return result, nil
 }
 
-// scale returns by which factor two goroutines feed a subject faster than one does, and the spans per second of one.
-// One and two take turns, pass by pass.
-func scale(s subject, f *feed, p plan) (factor, perSecond float64, err error) {
+const dropped = "otelcol_connector_servicegraph_dropped_spans"
+
+// take is one turn: the timers until burst, the burst, and what is left to do until end.
+func take(r *running, f *feed, spans int, burst, end time.Time, m *meter) error {
+	idle := func(until time.Time) {
+		m.resume()
+		time.Sleep(time.Until(until))
+		m.pauseIdle()
+	}
+	idle(burst)
+	for m.items < spans {
+		batches := f.next()
+		m.resume()
+		for _, td := range batches {
+			if err := r.consume(td); err != nil {
+				return err
+			}
+		}
+		m.pause(f.of.spans)
+	}
+	idle(end)
+	return nil
+}
+
+// scaling is what two goroutines do.
+type scaling struct {
+	// factor is how much faster two feed a subject than one does.
+	factor float64
+	// machine is the same factor for work that shares nothing: what the machine has to give at the time.
+	machine float64
+	// perSecond is how many spans one feeds.
+	perSecond float64
+}
+
+// scale feeds a subject by one and by two goroutines in turns, pass by pass.
+func scale(s subject, f *feed, p plan) (scaling, error) {
 	r, err := s.make(f.of)
 	if err != nil {
-		return 0, 0, err
+		return scaling{}, err
 	}
-	var took [2][]float64
+	var took, reference [2][]float64
 	for range p.scaling {
 		for extra := range took {
 			batches := f.next()
 			runtime.GC() // otherwise the garbage of one pass is collected during the next
 			from := time.Now()
-			if err := feedBy(extra+1, r, batches); err != nil {
-				return 0, 0, err
+			if err := spread(extra+1, batches, r.consume); err != nil {
+				return scaling{}, err
 			}
 			took[extra] = append(took[extra], time.Since(from).Seconds())
+			from = time.Now()
+			if err := spread(extra+1, batches, ponder); err != nil {
+				return scaling{}, err
+			}
+			reference[extra] = append(reference[extra], time.Since(from).Seconds())
 		}
 	}
-	one, two := median(took[0]), median(took[1])
-	return one / two, float64(f.of.spans) / one, r.stop()
+	one := median(took[0])
+	return scaling{
+		factor:    one / median(took[1]),
+		machine:   median(reference[0]) / median(reference[1]),
+		perSecond: float64(f.of.spans) / one,
+	}, r.stop()
 }
 
-// feedBy gives each of n goroutines every nth batch.
-func feedBy(n int, r *running, batches []ptrace.Traces) error {
+// ponder works about as long on a batch as a subject does, and shares nothing.
+func ponder(td ptrace.Traces) error {
+	var sum [sha256.Size]byte
+	for range td.SpanCount() * 10 {
+		sum = sha256.Sum256(sum[:])
+	}
+	if sum == ([sha256.Size]byte{}) && td.SpanCount() > 0 {
+		return errors.New("sha256 is zero")
+	}
+	return nil
+}
+
+// spread has n goroutines work on every nth batch each.
+func spread(n int, batches []ptrace.Traces, work func(ptrace.Traces) error) error {
 	errs := make([]error, n)
 	var wait sync.WaitGroup
 	for g := range n {
 		wait.Go(func() {
 			for i := g; i < len(batches) && errs[g] == nil; i += n {
-				errs[g] = r.consume(batches[i])
+				errs[g] = work(batches[i])
 			}
 		})
 	}
 	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // hold returns the memory that service_health needs per span that it holds.
@@ -170,12 +216,12 @@ func hold(f *feed, p plan) (perSpan float64, spans int64, err error) {
 		return 0, 0, err
 	}
 	// What does not grow with the spans held, such as names and histograms, is there after one pass.
-	if err := feedBy(1, r, f.next()); err != nil {
+	if err := spread(1, f.next(), r.consume); err != nil {
 		return 0, 0, err
 	}
 	before, heldBefore := heap(), r.self("otelcol_service_health_spans_held")
 	for fed := 0; fed < p.held; fed += f.of.spans {
-		if err := feedBy(1, r, f.next()); err != nil {
+		if err := spread(1, f.next(), r.consume); err != nil {
 			return 0, 0, err
 		}
 	}

@@ -59,7 +59,6 @@ func (c *correlator) stop() error {
 
 // signal is one signal of a workload: its batches on the wire, and what to do with one after it came from there.
 type signal[T any] struct {
-	items     string
 	wire      [][]byte
 	unmarshal func([]byte) (T, error)
 	renew     func(renewal, T)

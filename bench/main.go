@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"strconv"
 	"text/tabwriter"
 )
 
@@ -51,7 +52,7 @@ func run(out io.Writer, data, profile string) error {
 	} else {
 		workloads = append(workloads, recorded)
 	}
-	p := plan{rounds: 3, intervals: 2, spans: 100_000, scaling: 15, held: 500_000, passes: 5}
+	p := plan{warm: 2, turns: 9, spans: 25_000, scaling: 15, held: 500_000, rounds: 5, passes: 3}
 	if profile != "" {
 		return profileTo(profile, workloads, p)
 	}
@@ -74,11 +75,11 @@ func report(out io.Writer, w *workload, p plan) error {
 		return err
 	}
 	t := newTable(out)
-	t.row("component", "cpu ns/span", "wall ns/span", "B/span", "allocs/span", "held", "not counted", "flushes")
+	t.row("component", "cpu ns/span", "wall ns/span", "B/span", "allocs/span", "held", "no room for", "flushes/turn", "undisturbed")
 	for i, s := range subjects {
 		one := spent[i]
 		t.row(s.name, number(one.cpu), number(one.wall), number(one.bytes), fmt.Sprintf("%.3f", one.allocs),
-			number(one.held), fmt.Sprintf("%.0f %%", 100*one.dropped), number(one.flushes))
+			strconv.FormatInt(one.held, 10), fmt.Sprintf("%.0f %%", 100*one.uncounted), fmt.Sprintf("%.1f", one.flushes), strconv.Itoa(one.turns))
 	}
 	t.end()
 	for i, peer := range spent[1:] {
@@ -92,12 +93,13 @@ func report(out io.Writer, w *workload, p plan) error {
 		return err
 	}
 	say(out, "memory: %s B per span with %d held (budget %d)", verdict(perSpan, heldBudget), held, heldBudget)
-	for _, s := range subjects[:2] {
-		factor, perSecond, err := scale(s, f, p)
+	for _, s := range []subject{ours, roomy} {
+		did, err := scale(s, f, p)
 		if err != nil {
 			return err
 		}
-		say(out, "%s: two goroutines feed %.2f times as fast as one, which feeds %s spans/s", s.name, factor, number(perSecond))
+		say(out, "%s: two goroutines feed %.2f times as fast as one, which feeds %s spans/s (work that shares nothing: %.2f times)",
+			s.name, did.factor, number(did.perSecond), did.machine)
 	}
 
 	jobs, err := correlate(w, p)
@@ -125,11 +127,11 @@ func profileTo(path string, workloads []*workload, p plan) error {
 	}
 	for _, w := range workloads {
 		f := newFeed(w)
-		for range p.rounds {
-			if _, err := spend(ours, f, p); err != nil {
-				return errors.Join(err, file.Close())
-			}
+		spent, err := compare([]subject{ours}, f, p)
+		if err != nil {
+			return errors.Join(err, file.Close())
 		}
+		say(os.Stdout, "%s: %s ns of processor time per span", w.name, number(spent[0].cpu))
 	}
 	pprof.StopCPUProfile()
 	return file.Close()
@@ -164,4 +166,3 @@ func (t table) row(cells ...string) {
 }
 
 func (t table) end() { _ = t.w.Flush() }
-
