@@ -52,7 +52,7 @@ func run(out io.Writer, data, profile string) error {
 	} else {
 		workloads = append(workloads, recorded)
 	}
-	p := plan{warm: 2, turns: 9, spans: 25_000, scaling: 15, held: 500_000, rounds: 5, passes: 3}
+	p := plan{warm: 2, turns: 12, spans: 25_000, scaling: 15, held: 500_000, rounds: 5, passes: 3}
 	if profile != "" {
 		return profileTo(profile, workloads, p)
 	}

@@ -212,8 +212,8 @@ func validateBlock(t *testing.T, text string) {
 	assert.True(t, ok, "%s\nof\n%s", out, text)
 }
 
-// TestYAMLBlocks makes sure that the pages are really read, and that a wrong block in them is found.
-func TestYAMLBlocks(t *testing.T) {
+// TestValidateYAMLBlocks makes sure that the pages are really read, and that a wrong block in them is found.
+func TestValidateYAMLBlocks(t *testing.T) {
 	page := "text\n```yaml\na: 1\n```\n```sh\nb: 2\n```\n1. item\n   ```yaml title\n   c:\n     d: 3\n   ```\n````yaml\n```\ne: 4\n````\n"
 	assert.Equal(t, []block{{3, "a: 1\n"}, {10, "c:\n  d: 3\n"}, {14, "```\ne: 4\n"}}, yamlBlocks(page))
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,21 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.yaml.in/yaml/v3"
 )
+
+// TestMain looks at every file here. The programs read them, of which `go test` knows nothing: it would show a cached result after
+// a change.
+func TestMain(m *testing.M) {
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // node is a mapping in a configuration.
 type node = map[string]any

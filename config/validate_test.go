@@ -82,8 +82,8 @@ func TestValidateSLOs(t *testing.T) {
 	}
 }
 
-// TestRefuse shows wrong configurations and wrong OpenSLO documents. The comments at the top of each say what must be told.
-func TestRefuse(t *testing.T) {
+// TestValidateRefuses shows wrong configurations and wrong OpenSLO documents. The comments at the top of each say what must be told.
+func TestValidateRefuses(t *testing.T) {
 	configurations := under(t, "config/testdata/wrong/*.yaml")
 	documents := under(t, "config/testdata/wrong/slos/*.yaml")
 	require.NotEmpty(t, configurations)

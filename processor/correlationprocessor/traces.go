@@ -19,12 +19,6 @@ import (
 // maxSkew is how far a sender's clock may be ahead before its time is taken for nonsense.
 const maxSkew = int64(time.Hour)
 
-// Bits of a span's flags, from the protocol.
-const (
-	flagKnowsRemote = 0x100
-	flagIsRemote    = 0x200
-)
-
 // flaw is why a span is malformed.
 type flaw int
 
@@ -156,9 +150,9 @@ func (t *traces) span(now int64, span ptrace.Span, emitter layer.Layer, source *
 		Emitter: source.Emitter,
 		Layer:   about,
 		Failed:  failed,
-		Entry:   entryOf(span),
+		Root:    span.ParentSpanID().IsEmpty(),
 	}
-	if remembered.Entry != store.Inner {
+	if remembered.Root {
 		remembered.Operation = span.Name()
 	}
 	scratch.spans = append(scratch.spans, remembered)
@@ -200,18 +194,5 @@ func isFailed(span ptrace.Span, key *series.Key) bool {
 		return false
 	default:
 		return key.Failed()
-	}
-}
-
-func entryOf(span ptrace.Span) store.Entry {
-	switch {
-	case span.ParentSpanID().IsEmpty():
-		return store.Root
-	case span.Kind() != ptrace.SpanKindServer && span.Kind() != ptrace.SpanKindConsumer:
-		return store.Inner
-	case span.Flags()&flagKnowsRemote != 0 && span.Flags()&flagIsRemote == 0:
-		return store.Inner
-	default:
-		return store.Boundary
 	}
 }

@@ -39,7 +39,6 @@ type record struct {
 	entryStart int64
 	layer      layer.Layer
 	failed     bool
-	entryKind  Entry
 	entryFail  bool
 }
 
@@ -116,17 +115,17 @@ func (s *shard) insert(now int64, span *Span, hash uint64) {
 		if former.trace == span.Trace {
 			*link = former.nextTrace
 			r.entry, r.operation, r.entryStart = former.entry, former.operation, former.entryStart
-			r.entryKind, r.entryFail = former.entryKind, former.entryFail
+			r.entryFail = former.entryFail
 			former.operation = ""
 			break
 		}
 		link = &former.nextTrace
 	}
 	r.nextTrace, *bucket = *bucket, position+1
-	if span.Entry > r.entryKind || span.Entry != Inner && span.Entry == r.entryKind && span.Start < r.entryStart {
+	if span.Root && (r.entry == nil || span.Start < r.entryStart) {
 		s.account(-int64(len(r.operation)))
 		r.entry, r.operation, r.entryStart = span.Emitter, s.name(span.Operation), span.Start
-		r.entryKind, r.entryFail = span.Entry, span.Failed
+		r.entryFail = span.Failed
 		s.account(int64(len(r.operation)))
 	}
 }

@@ -26,18 +26,6 @@ type Emitter struct {
 	Name string
 }
 
-// Entry says whether a trace came in with a span.
-type Entry uint8
-
-const (
-	// Inner spans were called from within what is observed.
-	Inner Entry = iota
-	// Boundary spans answer a caller that may be observed elsewhere.
-	Boundary
-	// Root spans have no caller.
-	Root
-)
-
 // Span is what is remembered of a span.
 type Span struct {
 	Trace      pcommon.TraceID
@@ -46,8 +34,9 @@ type Span struct {
 	Emitter    *Emitter
 	Layer      layer.Layer
 	Failed     bool
-	Entry      Entry
-	// Operation is the span's name. It is remembered where it is the entry of a trace.
+	// Root says that nobody called: the trace came in here.
+	Root bool
+	// Operation is the span's name. It is remembered of a root only.
 	Operation string
 }
 

@@ -25,7 +25,7 @@ func TestASpanIsKnownWithItsTrace(t *testing.T) {
 	s := store.New(1<<20, retention)
 	shop := &store.Emitter{Name: "shop"}
 	s.Remember(start, []store.Span{
-		{Trace: trace(1), ID: span(1), Start: 1, End: 9, Emitter: shop, Layer: layer.Application, Entry: store.Root, Operation: "GET /"},
+		{Trace: trace(1), ID: span(1), Start: 1, End: 9, Emitter: shop, Layer: layer.Application, Root: true, Operation: "GET /"},
 		{Trace: trace(1), ID: span(2), Start: 2, End: 8, Emitter: shop, Layer: layer.Data},
 		{Trace: trace(2), ID: span(2), Start: 2, End: 8, Emitter: shop, Layer: layer.Messaging},
 	})
@@ -48,9 +48,9 @@ func TestASpanIsKnownWithItsTrace(t *testing.T) {
 
 func TestTheRootIsTheEntryWheneverItComes(t *testing.T) {
 	edge, shop := &store.Emitter{Name: "edge"}, &store.Emitter{Name: "shop"}
-	root := store.Span{Trace: trace(1), ID: span(1), Start: 1, Emitter: edge, Entry: store.Root, Operation: "root", Failed: true}
-	early := store.Span{Trace: trace(1), ID: span(2), Start: 2, Emitter: shop, Entry: store.Boundary, Operation: "early"}
-	late := store.Span{Trace: trace(1), ID: span(3), Start: 3, Emitter: shop, Entry: store.Boundary, Operation: "late"}
+	root := store.Span{Trace: trace(1), ID: span(1), Start: 1, Emitter: edge, Root: true, Operation: "root", Failed: true}
+	early := store.Span{Trace: trace(1), ID: span(2), Start: 2, Emitter: shop, Operation: "early"}
+	late := store.Span{Trace: trace(1), ID: span(3), Start: 3, Emitter: shop, Operation: "late"}
 	inner := store.Span{Trace: trace(1), ID: span(4), Start: 0, Emitter: shop, Operation: "inner", Failed: true}
 	for _, given := range []struct {
 		spans     []store.Span
@@ -58,9 +58,7 @@ func TestTheRootIsTheEntryWheneverItComes(t *testing.T) {
 		failed    bool
 	}{
 		{[]store.Span{inner}, "", false},
-		{[]store.Span{inner, late}, "late", false},
-		{[]store.Span{late, early, inner}, "early", false},
-		{[]store.Span{early, late, inner}, "early", false},
+		{[]store.Span{late, early, inner}, "", false},
 		{[]store.Span{late, root, early}, "root", true},
 		{[]store.Span{root, late, inner}, "root", true},
 	} {
@@ -93,7 +91,7 @@ func TestAFloodPushesOutTheOldestAndKeepsTheBound(t *testing.T) {
 	const flood = 200_000
 	for i := range uint64(flood) {
 		s.Remember(start+int64(i), []store.Span{{
-			Trace: trace(i + 1), ID: span(i + 1), Entry: store.Root, Operation: fmt.Sprint("operation ", i),
+			Trace: trace(i + 1), ID: span(i + 1), Root: true, Operation: fmt.Sprint("operation ", i),
 		}})
 		require.LessOrEqual(t, s.Size(), int64(limit))
 	}
@@ -115,11 +113,11 @@ func TestAFloodPushesOutTheOldestAndKeepsTheBound(t *testing.T) {
 
 func TestHugeNamesAreCutBetweenCharacters(t *testing.T) {
 	s := store.New(1<<20, retention)
-	s.Remember(start, []store.Span{{Trace: trace(1), ID: span(1), Entry: store.Root, Operation: "a" + strings.Repeat("ü", 1<<20)}})
+	s.Remember(start, []store.Span{{Trace: trace(1), ID: span(1), Root: true, Operation: "a" + strings.Repeat("ü", 1<<20)}})
 	found, _ := s.Context(start, trace(1), span(1))
 	assert.Equal(t, "a"+strings.Repeat("ü", 127), found.Operation)
 
-	s.Remember(start, []store.Span{{Trace: trace(2), ID: span(1), Entry: store.Root, Operation: strings.Repeat("\x80", 1000)}})
+	s.Remember(start, []store.Span{{Trace: trace(2), ID: span(1), Root: true, Operation: strings.Repeat("\x80", 1000)}})
 	found, _ = s.Context(start, trace(2), span(1))
 	assert.Len(t, found.Operation, 252)
 }
@@ -152,11 +150,11 @@ func TestAgainstAMap(t *testing.T) {
 	for i := range 50_000 {
 		remembered := store.Span{
 			Trace: trace(random.Uint64N(2000) + 1), ID: span(random.Uint64N(100) + 1), Layer: layer.Layer(random.Uint64N(8)),
-			Start: int64(-i), Entry: store.Entry(random.Uint64N(2)), Operation: fmt.Sprint(i),
+			Start: int64(-i), Root: random.Uint64N(2) == 0, Operation: fmt.Sprint(i),
 		}
 		s.Remember(start, []store.Span{remembered})
 		layers[key{remembered.Trace, remembered.ID}] = remembered.Layer
-		if remembered.Entry != store.Inner {
+		if remembered.Root {
 			operations[remembered.Trace] = remembered.Operation
 		}
 	}
@@ -173,7 +171,7 @@ func TestNothingIsAllocatedOnceTheStoreIsFull(t *testing.T) {
 	i := uint64(0)
 	step := func() {
 		i++
-		s.Remember(start, []store.Span{{Trace: trace(i), ID: span(i), Entry: store.Root, Operation: "GET /"}})
+		s.Remember(start, []store.Span{{Trace: trace(i), ID: span(i), Root: true, Operation: "GET /"}})
 		s.Context(start, trace(i), span(i))
 	}
 	for range 50_000 {
