@@ -138,7 +138,9 @@ func sentence(e events.Event) string {
 func (c *Console) Trouble(err error, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mute {
+	// A rollout ends what the former version still wanted to send; that says nothing about the collector. The exporters
+	// keep no chain of errors that could be asked, only the text.
+	if c.mute || strings.Contains(err.Error(), "context canceled") {
 		return
 	}
 	c.mute = true
