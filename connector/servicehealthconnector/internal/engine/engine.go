@@ -74,6 +74,7 @@ type Engine struct {
 	// ticking makes ticks follow one another; what they tell is sent outside of mu.
 	ticking                  sync.Mutex
 	started, ticked, flushed int64
+	swept                    outcome
 
 	// mu guards all that follows. Whoever holds it may lock a shard, but not the other way round.
 	mu         sync.Mutex
@@ -145,7 +146,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 			return
 		}
 		// First what was due before this batch, so that each verdict has its time however fast a recording is replayed.
-		e.Tick(ctx, now)
+		e.tickEvents(ctx, now)
 	}
 	b := e.batch()
 	for _, rs := range td.ResourceSpans().All() {
@@ -243,30 +244,31 @@ func (e *Engine) settle(out *outcome) {
 	out.events, out.follows = out.events[:0], out.follows[:0]
 }
 
-// TickWall is for the owner's timer. An engine that follows the time of the telemetry ticks by itself.
+// TickWall is for the owner's timer, once a second. An engine that follows the time of the telemetry ticks by itself.
 func (e *Engine) TickWall(ctx context.Context, now int64) {
-	if !e.settings.EventTime {
-		e.Tick(ctx, now)
+	if e.settings.EventTime {
+		return
+	}
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	e.start(now)
+	e.tick(ctx, now, now)
+}
+
+// tickEvents makes up for each tick since the last one, in the time of the telemetry.
+func (e *Engine) tickEvents(ctx context.Context, now int64) {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	e.start(now)
+	for at := max(e.ticked, now-maxTicks*int64(tick)) + int64(tick); at <= now; at += int64(tick) {
+		e.tick(ctx, at, at)
 	}
 }
 
-// Tick decides the traces that are due, and tells what there is to tell. now is in nanoseconds since the epoch.
-// With the time of the telemetry, each tick since the last is made up for.
-func (e *Engine) Tick(ctx context.Context, now int64) {
-	e.ticking.Lock()
-	defer e.ticking.Unlock()
+func (e *Engine) start(now int64) {
 	if e.started == 0 {
 		e.started, e.ticked, e.flushed = now, now, now
 	}
-	if now-e.ticked < int64(tick) {
-		return
-	}
-	if e.settings.EventTime {
-		for at := max(e.ticked, now-maxTicks*int64(tick)) + int64(tick); at < now; at += int64(tick) {
-			e.tick(ctx, at, at)
-		}
-	}
-	e.tick(ctx, now, now)
 }
 
 // Drain decides all traces now, whether due or not, and tells all there is to tell.
@@ -276,9 +278,7 @@ func (e *Engine) Drain(ctx context.Context, now int64) {
 	if e.settings.EventTime {
 		now = e.clock.now.Load()
 	}
-	if e.started == 0 {
-		e.started = now
-	}
+	e.start(now)
 	e.flushed = 0
 	e.tick(ctx, now, now+int64(e.settings.TraceWindow))
 }
@@ -298,13 +298,12 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 
 // sweep decides the traces whose deadline is not after due, and merges what the shards saw.
 func (e *Engine) sweep(now, due int64) {
-	var out outcome
 	for _, s := range e.shards {
 		s.mu.Lock()
-		s.decide(due, e.objectives, e.usual.Load(), &out)
+		s.decide(due, e.objectives, e.usual.Load(), &e.swept)
 		s.mu.Unlock()
 	}
-	e.settle(&out)
+	e.settle(&e.swept)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, s := range e.shards {
@@ -336,7 +335,8 @@ func (e *Engine) tell(now, due int64) (*report.Events, *report.Metrics) {
 	// The traces of the last window are not all decided yet, and what is missing must not be taken for good.
 	horizon := due - int64(e.settings.TraceWindow)
 	e.objectives.tell(now, horizon, events, e.names, &e.changes)
-	if now-e.flushed < int64(e.settings.FlushInterval) {
+	// A timer comes a little early or late, which must not put off a flush by a whole tick.
+	if now-e.flushed < int64(e.settings.FlushInterval-tick/2) {
 		return events, nil
 	}
 	e.flushed = now

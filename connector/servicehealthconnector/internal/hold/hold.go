@@ -29,6 +29,8 @@ type Shard struct {
 	held   slab[entry]
 	queue  fifo
 	count  int
+	// latest is the entry of the trace that was added to last, or 0.
+	latest uint32
 }
 
 type entry struct {
@@ -53,6 +55,19 @@ func (s *Shard) Len() int { return s.count }
 // Add holds record until deadline (nanoseconds), or until the deadline with which the trace's first record came.
 // Deadlines of successive calls must not decrease.
 func (s *Shard) Add(id pcommon.TraceID, record trace.Record, deadline int64) {
+	e := s.held.at(s.entryOf(id, deadline))
+	number := s.spans.take()
+	record.Next = e.head
+	*s.spans.at(number) = record
+	e.head = number
+	s.count++
+}
+
+func (s *Shard) entryOf(id pcommon.TraceID, deadline int64) uint32 {
+	// Senders batch the spans of a trace together more often than not.
+	if s.latest != 0 && s.held.at(s.latest).id == id {
+		return s.latest
+	}
 	at, ok := s.traces[id]
 	if !ok {
 		at = s.held.take()
@@ -60,12 +75,8 @@ func (s *Shard) Add(id pcommon.TraceID, record trace.Record, deadline int64) {
 		s.traces[id] = at
 		s.queue.push(at)
 	}
-	e := s.held.at(at)
-	number := s.spans.take()
-	record.Next = e.head
-	*s.spans.at(number) = record
-	e.head = number
-	s.count++
+	s.latest = at
+	return at
 }
 
 // Mark puts a mark before the list and returns the list's new head.
@@ -103,6 +114,9 @@ func (s *Shard) Pop(now int64, into []trace.Record) (pcommon.TraceID, []trace.Re
 	}
 	delete(s.traces, e.id)
 	s.held.free(at)
+	if s.latest == at {
+		s.latest = 0
+	}
 	return e.id, into, true
 }
 

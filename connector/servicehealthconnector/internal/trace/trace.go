@@ -73,31 +73,47 @@ type Trace struct {
 	// Duplicates is the number of records that came more than once and were left out.
 	Duplicates int
 
+	order   []place
 	index   table
 	covered []int64
 	last    []int32
 }
 
-// Build makes the tree from records, which it reorders. Records with the ID of another are left out.
+type place struct {
+	start int64
+	id    uint64
+	at    int32
+}
+
+// Build makes the tree from records, which it leaves as they are. Records with the ID of another are left out.
 // A record whose parent is missing is a root; of a circle of parents, the span that started first becomes a root.
 func (t *Trace) Build(id pcommon.TraceID, records []Record) {
 	t.ID = id
-	slices.SortFunc(records, func(a, b Record) int {
-		if c := cmp.Compare(a.Start, b.Start); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.ID, b.ID)
-	})
+	t.sort(records)
 	t.index.reset(len(records))
 	t.Spans = t.Spans[:0]
-	for i := range records {
-		if t.index.put(records[i].ID, int32(len(t.Spans))) {
-			t.Spans = append(t.Spans, records[i])
+	for _, o := range t.order {
+		if t.index.put(records[o.at].ID, int32(len(t.Spans))) {
+			t.Spans = append(t.Spans, records[o.at])
 		}
 	}
 	t.Duplicates = len(records) - len(t.Spans)
 	t.link()
 	t.measure()
+}
+
+// sort orders the places of the records, which are large, by their start and then, so that the order is always the same, by ID.
+func (t *Trace) sort(records []Record) {
+	t.order = slices.Grow(t.order[:0], len(records))[:len(records)]
+	for i := range records {
+		t.order[i] = place{start: records[i].Start, id: records[i].ID, at: int32(i)}
+	}
+	slices.SortFunc(t.order, func(a, b place) int {
+		if a.start != b.start {
+			return cmp.Compare(a.start, b.start)
+		}
+		return cmp.Compare(a.id, b.id)
+	})
 }
 
 func (t *Trace) link() {
