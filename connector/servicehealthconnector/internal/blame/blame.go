@@ -257,9 +257,14 @@ func emitter(span *trace.Record) layer.Layer {
 	return span.Layer
 }
 
+// peer is the layer of who is called; of a service, only its own spans say it.
 func peer(span *trace.Record) layer.Layer {
-	if span.Layer == layer.Data {
+	switch {
+	case span.Has(trace.ToService):
+		return layer.Unknown
+	case span.Layer == layer.Data:
 		return layer.Data
+	default:
+		return layer.External
 	}
-	return layer.External
 }

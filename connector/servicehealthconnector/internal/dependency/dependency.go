@@ -41,8 +41,9 @@ type Call struct {
 // Calls appends the calls within t to into.
 //
 // A call is a span whose parent belongs to another service, whatever the two spans' kinds: each consumer of a message
-// counts, and so do services that do not set kinds. A call that no service answered goes to the peer that its span names;
-// without a name it is left out, since peers must not merge into one that is called unknown.
+// counts, and so do services that do not set kinds. A call that no service answered goes to the peer that its span names,
+// which may be a service whose span is missing; without a name it is left out, since peers must not merge into one that is
+// called unknown.
 // A service that calls itself depends on nobody.
 func Calls(t *trace.Trace, into []Call) []Call {
 	for i := range t.Spans {
@@ -54,7 +55,7 @@ func Calls(t *trace.Trace, into []Call) []Call {
 				CalleeSpan: int32(i),
 			})
 		}
-		if span.Has(trace.Call) && span.Peer != names.None && isInnermost(t, int32(i)) {
+		if span.Has(trace.Call) && span.Peer != names.None && span.Peer != span.Service && isInnermost(t, int32(i)) {
 			into = append(into, Call{
 				Edge:       Edge{span.Service, span.Peer, typeOfPeer(span)},
 				CallerSpan: int32(i),
@@ -93,8 +94,12 @@ func typeOf(caller, callee *trace.Record) Type {
 }
 
 func typeOfPeer(caller *trace.Record) Type {
-	if caller.Layer == layer.Data {
+	switch {
+	case caller.Layer == layer.Data:
 		return Database
+	case caller.Has(trace.ToService):
+		return RPC
+	default:
+		return External
 	}
-	return External
 }

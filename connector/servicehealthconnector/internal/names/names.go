@@ -3,8 +3,10 @@
 package names
 
 import (
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/throughline-otel/throughline/internal/layer"
@@ -55,6 +57,9 @@ type Table struct {
 	entities   numbered[Entity]
 	operations numbered[Operation]
 	texts      numbered[string]
+	// services are the numbers of the services of each name; generation counts them all.
+	services   map[string][]uint32
+	generation atomic.Uint32
 }
 
 // New returns a table that holds the rows None and Other only.
@@ -63,15 +68,51 @@ func New() *Table {
 		entities:   newNumbered(MaxEntities, Entity{}, Entity{Identity: service.Identity{Name: Overflow}}),
 		operations: newNumbered(MaxOperations, Operation{}, Operation{Name: Overflow}),
 		texts:      newNumbered(MaxTexts, "", Overflow),
+		services:   map[string][]uint32{},
 	}
 }
 
 // Entity returns the number of e, or Other when the table is full.
 func (t *Table) Entity(e Entity) uint32 {
-	return lookup(t, &t.entities, e, func(e Entity) Entity {
+	number := lookup(t, &t.entities, e, func(e Entity) Entity {
 		e.Name, e.Namespace, e.Environment = Clean(e.Name), Clean(e.Namespace), Clean(e.Environment)
 		return e
 	})
+	if !e.Peer && number > Other {
+		t.serve(number)
+	}
+	return number
+}
+
+func (t *Table) serve(number uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name := t.entities.rows[number].Name
+	if !slices.Contains(t.services[name], number) {
+		t.services[name] = append(t.services[name], number)
+		t.generation.Add(1)
+	}
+}
+
+// Generation changes whenever there is a new service.
+func (t *Table) Generation() uint32 { return t.generation.Load() }
+
+// ServiceNamed returns the service of that name which the caller, a service, would mean: the one of its own namespace and
+// environment, or the only one there is.
+func (t *Table) ServiceNamed(name string, caller uint32) (uint32, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	found := t.services[name]
+	from := t.entities.rows[caller]
+	for _, number := range found {
+		if e := t.entities.rows[number]; e.Namespace == from.Namespace && e.Environment == from.Environment {
+			return number, true
+		}
+	}
+	if len(found) == 1 {
+		return found[0], true
+	}
+	return None, false
 }
 
 // Operation returns the number of o, or Other when the table is full.

@@ -48,7 +48,8 @@ type Resource struct {
 type Reader struct {
 	table      *names.Table
 	services   map[serviceKey]uint32
-	peers      map[peerKey]uint32
+	peers      map[peerKey]peer
+	generation uint32
 	operations map[names.Operation]uint32
 	texts      map[string]uint32
 
@@ -63,8 +64,15 @@ type serviceKey struct {
 
 // peerKey holds the parts of a peer's name, so that the name is put together only once.
 type peerKey struct {
+	caller       uint32
 	layer        layer.Layer
 	system, name string
+}
+
+// peer is who is called: a service that sends telemetry, or somebody who does not.
+type peer struct {
+	number  uint32
+	service bool
 }
 
 // New returns a reader over table.
@@ -72,7 +80,7 @@ func New(table *names.Table) *Reader {
 	return &Reader{
 		table:      table,
 		services:   map[serviceKey]uint32{},
-		peers:      map[peerKey]uint32{},
+		peers:      map[peerKey]peer{},
 		operations: map[names.Operation]uint32{},
 		texts:      map[string]uint32{},
 	}
@@ -131,7 +139,11 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	}
 	if isCall(span.Kind(), &a) {
 		record.Flags |= trace.Call
-		record.Peer = r.peer(&a)
+		called := r.peer(resource.Service, &a)
+		record.Peer = called.number
+		if called.service {
+			record.Flags |= trace.ToService
+		}
 	}
 	record.Operation = r.operation(names.Operation{
 		Service: resource.Service, Peer: record.Peer, Kind: record.Kind, Name: span.Name(),
@@ -200,9 +212,10 @@ func isCall(kind ptrace.SpanKind, a *attributes) bool {
 }
 
 // peer names who is called, for the case that nobody answers with a span of its own. The sender's own name for the
-// peer comes first, then the database, then the host. A raw address is no name.
-func (r *Reader) peer(a *attributes) uint32 {
-	key := peerKey{layer: layer.External, name: a.peerService}
+// peer comes first, then the database, then the host. A raw address is no name. Who has the name of a service is that service:
+// its span may be late, or sampled away.
+func (r *Reader) peer(caller uint32, a *attributes) peer {
+	key := peerKey{caller: caller, layer: layer.External, name: a.peerService}
 	if a.dbSystem != "" {
 		key.layer = layer.Data
 	}
@@ -217,16 +230,22 @@ func (r *Reader) peer(a *attributes) uint32 {
 		key.name = a.serverAddress
 	}
 	if key.name == "" && key.system == "" {
-		return names.None
+		return peer{}
 	}
-	number, ok := r.peers[key]
+	if g := r.table.Generation(); g != r.generation {
+		clear(r.peers) // A peer may have become a service.
+		r.generation = g
+	}
+	found, ok := r.peers[key]
 	if !ok {
 		key.name, key.system = strings.Clone(key.name), strings.Clone(key.system)
 		name := strings.Trim(key.system+":"+key.name, ":")
-		number = r.table.Entity(names.Entity{Identity: service.Identity{Name: name}, Layer: key.layer, Peer: true})
-		remember(r.peers, key, number)
+		if found.number, found.service = r.table.ServiceNamed(name, caller); !found.service {
+			found.number = r.table.Entity(names.Entity{Identity: service.Identity{Name: name}, Layer: key.layer, Peer: true})
+		}
+		remember(r.peers, key, found)
 	}
-	return number
+	return found
 }
 
 // isAddress says whether a host is an IP address or this host, which name nobody.
@@ -296,11 +315,11 @@ func (r *Reader) text(s string) uint32 {
 	return number
 }
 
-func remember[K comparable](cache map[K]uint32, key K, number uint32) {
+func remember[K comparable, V any](cache map[K]V, key K, value V) {
 	if len(cache) >= cacheSize {
 		clear(cache)
 	}
-	cache[key] = number
+	cache[key] = value
 }
 
 func text(value pcommon.Value) string {

@@ -22,6 +22,8 @@ const (
 	TimedOut
 	// Call says that the span stands for a call that its service made and waited for.
 	Call
+	// ToService says that the peer of a call is a service that sends telemetry, whether or not its span is here.
+	ToService
 )
 
 // Record is what is kept of a span until its trace is decided.
