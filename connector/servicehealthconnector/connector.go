@@ -245,6 +245,9 @@ func (s *shared) observe() error {
 		{s.telemetry.RegisterServiceHealthLinksUnmatchedCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.UnmatchedLinks))
 		}},
+		{s.telemetry.RegisterServiceHealthEventsNotJudgedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.NotJudged))
+		}},
 		{s.telemetry.RegisterServiceHealthEventsLateCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.LateEvents))
 		}},

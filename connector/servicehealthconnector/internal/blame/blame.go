@@ -53,6 +53,11 @@ type Usual interface {
 const (
 	// shareOfExcess is the least share of all excess time that makes a culprit: below it, time was lost everywhere.
 	shareOfExcess = 0.3
+	// shareOfEvent is the least share of the event's own time that has to be excess: an event that is bad by a hair, or for
+	// another reason than its time, is no witness.
+	shareOfEvent = 0.2
+	// maxSteps bounds the walks through one trace, since each of its spans may be an event.
+	maxSteps = 200_000
 	// maxDepth bounds the walk along the critical path: deeper than that is a loop, or somebody's attack.
 	maxDepth = 1000
 )
@@ -62,6 +67,9 @@ type Judge struct {
 	excesses []excess
 	path     []int32
 	visits   map[visit]int
+	// origins are the spans in which the failures of the present trace began, as far as they were looked for.
+	origins []int32
+	steps   int
 }
 
 // visit is one run of an operation, and the operation of some of its children.
@@ -82,19 +90,38 @@ type excess struct {
 	time      int64
 }
 
-// Failure blames the bad event of span at, which failed.
+// Begin tells the judge that what follows is about another trace.
+func (j *Judge) Begin(t *trace.Trace) {
+	j.origins = slices.Grow(j.origins[:0], len(t.Spans))[:len(t.Spans)]
+	for i := range j.origins {
+		j.origins[i] = trace.None
+	}
+	j.steps = 0
+}
+
+// Failure blames the bad event of span at.
 //
 // The way goes down along failing calls: who passes a failure on did not begin it. Of several failing calls, the one that
 // ended last decided: what failed before it was tried again or made up for.
 func (j *Judge) Failure(t *trace.Trace, at int32) Verdict {
-	for {
-		child := lastFailing(t, at)
+	from, end := at, at
+	for j.origins[end] == trace.None {
+		child := lastFailing(t, end)
 		if child == trace.None {
-			return origin(t, at)
+			j.origins[end] = end
+			break
 		}
-		at = child
+		end = child
 	}
+	end = j.origins[end]
+	for at = from; j.origins[at] == trace.None; at = lastFailing(t, at) {
+		j.origins[at] = end
+	}
+	return origin(t, end)
 }
+
+// Failed says whether any call of span at failed.
+func (j *Judge) Failed(t *trace.Trace, at int32) bool { return lastFailing(t, at) != trace.None }
 
 func lastFailing(t *trace.Trace, at int32) int32 {
 	found := trace.None
@@ -150,7 +177,8 @@ func (j *Judge) Slowness(t *trace.Trace, at int32, usual Usual) Verdict {
 			worst = e
 		}
 	}
-	if worst.Entity == names.None || float64(worst.time) < shareOfExcess*float64(total) {
+	event := t.Spans[at].End - t.Spans[at].Start
+	if worst.Entity == names.None || float64(worst.time) < shareOfExcess*float64(total) || float64(total) < shareOfEvent*float64(event) || j.steps >= maxSteps {
 		return Verdict{Culprit: Culprit{Reason: Latency}, Operation: t.Spans[at].Operation}
 	}
 	return Verdict{Culprit: worst.Culprit, Operation: worst.operation}
@@ -165,11 +193,13 @@ type excuse struct {
 // walk goes back in time from until along the critical path below span at: through the child that ended last, from its start
 // on through the one that ended last before that, and so on.
 func (j *Judge) walk(t *trace.Trace, at int32, until int64, usual Usual, ex excuse, depth int) {
+	j.steps++
 	from := len(j.path)
-	for child := t.FirstChild[at]; child != trace.None && depth < maxDepth; child = t.NextSibling[child] {
+	for child := t.FirstChild[at]; child != trace.None && depth < maxDepth && j.steps < maxSteps; child = t.NextSibling[child] {
 		if !t.Async(child) {
 			j.path = append(j.path, child)
 			j.visits[visit{at, t.Spans[child].Operation}]++
+			j.steps++
 		}
 	}
 	children := j.path[from:]
@@ -209,7 +239,11 @@ func (j *Judge) extra(t *trace.Trace, at, child int32, usual Usual) float64 {
 
 func (j *Judge) charge(t *trace.Trace, at int32, self int64, usual Usual, ex excuse) {
 	span := &t.Spans[at]
-	normal, _ := usual.Self(span.Operation)
+	normal, known := usual.Self(span.Operation)
+	if !known {
+		j.add(Culprit{Reason: Latency}, span.Operation, self) // Nobody's, but not lost: it may be most of the time.
+		return
+	}
 	if ex.share > 0 {
 		caller := &t.Spans[ex.caller]
 		j.add(Culprit{caller.Service, emitter(caller), Latency}, caller.Operation, int64(ex.share*float64(min(self, normal))))

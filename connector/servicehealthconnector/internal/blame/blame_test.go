@@ -5,9 +5,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/tracetest"
+	"github.com/throughline-otel/throughline/internal/layer"
 )
 
 // Each case is a trace whose first span is a bad event, and who is to blame as "name layer reason".
@@ -77,7 +80,10 @@ func TestFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			table := names.New()
 			tree := tracetest.Build(table, test.trace)
-			assert.Equal(t, test.want, text(table, NewJudge().Failure(tree, 0)))
+			judge := NewJudge()
+			judge.Begin(tree)
+			assert.Equal(t, test.want, text(table, judge.Failure(tree, 0)))
+			assert.Equal(t, test.want, text(table, judge.Failure(tree, 0)), "and again, from memory")
 		})
 	}
 }
@@ -145,9 +151,35 @@ func TestSlowness(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			table := names.New()
 			tree := tracetest.Build(table, test.trace)
-			got := NewJudge().Slowness(tree, 0, usually{self: 5e6, calls: test.calls, seen: test.seen})
+			judge := NewJudge()
+			judge.Begin(tree)
+			got := judge.Slowness(tree, 0, usually{self: 5e6, calls: test.calls, seen: test.seen})
 			assert.Equal(t, test.want, text(table, got))
 		})
+	}
+}
+
+// Each span of a chain that fails is an event; blaming all of them must not take the square of its length.
+func TestALongChainIsBlamedOnItsEnd(t *testing.T) {
+	const n = 100_000
+	table := names.New()
+	records := make([]trace.Record, n)
+	for i := range records {
+		records[i] = trace.Record{
+			ID: uint64(i + 1), Parent: uint64(i), Start: tracetest.Epoch + int64(i), End: tracetest.Epoch + 2*n - int64(i), Count: 1,
+			Service: tracetest.Service(table, "s"), Operation: uint32(2 + i%5), Flags: trace.Failed, Layer: layer.Application,
+		}
+	}
+	var tree trace.Trace
+	tree.Build(pcommon.TraceID{1}, records)
+	judge := NewJudge()
+	judge.Begin(&tree)
+	for i := range tree.Spans {
+		v := judge.Failure(&tree, int32(i))
+		if v.Operation != tree.Spans[n-1].Operation {
+			t.Fatalf("span %d is blamed on operation %d", i, v.Operation)
+		}
+		judge.Slowness(&tree, int32(i), usually{self: 1, calls: 1, seen: true})
 	}
 }
 
@@ -164,6 +196,7 @@ func BenchmarkSlowness(b *testing.B) {
 	judge := NewJudge()
 	b.ReportAllocs()
 	for b.Loop() {
+		judge.Begin(tree)
 		judge.Slowness(tree, 0, usually{self: 5e6, calls: 1, seen: true})
 	}
 }

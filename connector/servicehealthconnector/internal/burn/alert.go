@@ -44,6 +44,7 @@ func (a *Alert) Step(c Condition, m *Meter, now int64, target float64) Transitio
 	long, knowLong := sum.Rate(target)
 	short, knowShort := m.Sum(c.Short, now).Rate(target)
 	if !knowLong || !knowShort {
+		a.since = 0
 		return Unchanged
 	}
 	if a.Firing {

@@ -72,7 +72,8 @@ func TestCalls(t *testing.T) {
 
 func TestABookCountsByOutcomeAndSide(t *testing.T) {
 	table := names.New()
-	book := NewBook(10)
+	admission := NewAdmission(10)
+	book := NewBook(admission)
 	count := func(text string) {
 		tree := tracetest.Build(table, text)
 		for _, call := range Calls(tree, nil) {
@@ -97,13 +98,13 @@ func TestABookCountsByOutcomeAndSide(t *testing.T) {
 	peer := total[Key{Edge: Edge{edge.Caller, tracetest.Peer(table, "gone.example.com"), External}, Failed: true}]
 	assert.True(t, peer.Caller.Observed())
 	assert.False(t, peer.Callee.Observed(), "a side that sent no span observes nothing, not zero seconds")
-	assert.Len(t, book.Fresh(), 2)
-	assert.Empty(t, book.Fresh())
+	assert.Len(t, admission.Fresh(), 2)
+	assert.Empty(t, admission.Fresh())
 }
 
 func TestEdgesBeyondTheBoundKeepTheirCaller(t *testing.T) {
 	table := names.New()
-	book := NewBook(1)
+	book := NewBook(NewAdmission(1))
 	for i := range 3 {
 		tree := tracetest.Build(table, fmt.Sprintf("a - front client 0-10 peer=p%d", i))
 		for _, call := range Calls(tree, nil) {
@@ -125,7 +126,7 @@ func BenchmarkCount(b *testing.B) {
 		d c checkout client 20-100
 		e d catalog server 22-98
 		f e catalog client 30-90 peer=db layer=data`)
-	book := NewBook(100)
+	book := NewBook(NewAdmission(100))
 	var calls []Call
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,8 +1,13 @@
 package dependency
 
 import (
+	"math"
+	"slices"
+	"sync"
+
 	"github.com/lightstep/go-expohisto/structure"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
@@ -30,11 +35,52 @@ type Exemplar struct {
 // SpanID returns the span's ID in its own form.
 func (e Exemplar) SpanID() pcommon.SpanID { return trace.SpanID(e.Span) }
 
+// maxErrorTypes bounds the kinds of failure of one edge that are told apart.
+const maxErrorTypes = 16
+
+// Admission decides which edges are told apart. All books of an engine share it; it is safe for concurrent use.
+type Admission struct {
+	mu    sync.Mutex
+	edges map[Edge]struct{}
+	most  int
+	fresh []Edge
+}
+
+// NewAdmission returns an admission of at most the given number of edges.
+func NewAdmission(most int) *Admission {
+	return &Admission{edges: map[Edge]struct{}{}, most: most}
+}
+
+func (a *Admission) admit(e Edge) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.edges[e]; ok {
+		return true
+	}
+	if len(a.edges) >= a.most {
+		return false
+	}
+	a.edges[e] = struct{}{}
+	a.fresh = append(a.fresh, e)
+	return true
+}
+
+// Fresh returns the edges that were admitted since the last call of Fresh.
+func (a *Admission) Fresh() []Edge {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fresh := a.fresh
+	a.fresh = nil
+	return fresh
+}
+
 // Side is what one of the two sides of an edge measured.
 type Side struct {
 	Seconds  structure.Histogram[float64]
 	Slowest  Exemplar
 	observed bool
+	// rest is the part of sampled counts that is less than a call, so that rounding does not add up.
+	rest float64
 }
 
 // Observed says whether this side sent any span.
@@ -49,35 +95,46 @@ type Series struct {
 
 // Book counts calls. It is not safe for concurrent use.
 type Book struct {
-	series map[Key]*Series
-	edges  map[Edge]struct{}
-	most   int
-	fresh  []Edge
+	series    map[Key]*Series
+	edges     map[Edge]*errorTypes
+	admission *Admission
 }
 
-// NewBook returns a book of at most the given number of edges. The calls along further ones are counted toward the
-// callee names.Other of the same caller and type.
-func NewBook(most int) *Book {
-	return &Book{series: map[Key]*Series{}, edges: map[Edge]struct{}{}, most: most}
+type errorTypes struct {
+	known [maxErrorTypes]uint32
+	n     int
+}
+
+// NewBook returns a book. Calls along edges that are not admitted are counted toward the callee names.Other of the same
+// caller and type, and failures of further types toward the type names.Other.
+func NewBook(admission *Admission) *Book {
+	return &Book{series: map[Key]*Series{}, edges: map[Edge]*errorTypes{}, admission: admission}
 }
 
 // Count counts a call of t.
 func (b *Book) Count(t *trace.Trace, call Call) {
-	key := Key{Edge: b.admit(call.Edge)}
+	var failed bool
+	var errorType uint32
 	caller := &t.Spans[call.CallerSpan]
 	count := caller.Count
-	key.Failed, key.ErrorType = caller.Has(trace.Failed), caller.ErrorType
+	// Where the caller has no span for the call alone, its span speaks of all that it did.
+	speaks := caller.SpanKind() == ptrace.SpanKindClient || caller.SpanKind() == ptrace.SpanKindProducer || call.CalleeSpan == trace.None
+	if speaks {
+		failed, errorType = caller.Has(trace.Failed), caller.ErrorType
+	}
 	if call.CalleeSpan != trace.None {
 		callee := &t.Spans[call.CalleeSpan]
 		count = max(count, callee.Count)
-		key.Failed = key.Failed || callee.Has(trace.Failed)
-		if key.ErrorType == names.None {
-			key.ErrorType = callee.ErrorType
+		failed = failed || callee.Has(trace.Failed)
+		if errorType == names.None {
+			errorType = callee.ErrorType
 		}
 	}
-	s := b.at(key)
+	s := b.at(call.Edge, failed, errorType)
 	s.Calls += count
-	s.Caller.observe(t.ID, caller)
+	if speaks {
+		s.Caller.observe(t.ID, caller)
+	}
 	if call.CalleeSpan != trace.None {
 		s.Callee.observe(t.ID, &t.Spans[call.CalleeSpan])
 	}
@@ -85,16 +142,9 @@ func (b *Book) Count(t *trace.Trace, call Call) {
 
 // CountLinked counts one consumer's work on a message. The producer's span was counted with its own trace's calls, if any.
 func (b *Book) CountLinked(edge Edge, id pcommon.TraceID, consumer *trace.Record) {
-	s := b.at(Key{Edge: b.admit(edge), Failed: consumer.Has(trace.Failed), ErrorType: consumer.ErrorType})
+	s := b.at(edge, consumer.Has(trace.Failed), consumer.ErrorType)
 	s.Calls += consumer.Count
 	s.Callee.observe(id, consumer)
-}
-
-// Fresh returns the edges that were seen for the first time since the last call of Fresh.
-func (b *Book) Fresh() []Edge {
-	fresh := b.fresh
-	b.fresh = nil
-	return fresh
 }
 
 // MergeInto adds the book's totals to those of into, and hands over its exemplars.
@@ -111,20 +161,21 @@ func (b *Book) MergeInto(into map[Key]*Series) {
 	}
 }
 
-func (b *Book) admit(e Edge) Edge {
-	if _, ok := b.edges[e]; ok {
-		return e
+func (b *Book) at(edge Edge, failed bool, errorType uint32) *Series {
+	types := b.edges[edge]
+	if types == nil {
+		if !b.admission.admit(edge) {
+			edge.Callee = names.Other
+		}
+		if types = b.edges[edge]; types == nil {
+			types = &errorTypes{}
+			b.edges[edge] = types
+		}
 	}
-	if len(b.edges) >= b.most {
-		e.Callee = names.Other
-		return e
+	key := Key{Edge: edge, Failed: failed}
+	if failed {
+		key.ErrorType = types.admit(errorType)
 	}
-	b.edges[e] = struct{}{}
-	b.fresh = append(b.fresh, e)
-	return e
-}
-
-func (b *Book) at(key Key) *Series {
 	s := b.series[key]
 	if s == nil {
 		s = &Series{}
@@ -133,10 +184,26 @@ func (b *Book) at(key Key) *Series {
 	return s
 }
 
+func (e *errorTypes) admit(errorType uint32) uint32 {
+	if errorType <= names.Other || slices.Contains(e.known[:e.n], errorType) {
+		return errorType
+	}
+	if e.n == maxErrorTypes {
+		return names.Other
+	}
+	e.known[e.n] = errorType
+	e.n++
+	return errorType
+}
+
 func (s *Side) observe(id pcommon.TraceID, span *trace.Record) {
 	s.init()
 	seconds := float64(span.End-span.Start) / 1e9
-	s.Seconds.UpdateByIncr(seconds, uint64(span.Count+0.5))
+	whole := math.Floor(span.Count + s.rest)
+	s.rest += span.Count - whole
+	if whole > 0 {
+		s.Seconds.UpdateByIncr(seconds, uint64(whole))
+	}
 	if seconds >= s.Slowest.Seconds || s.Slowest.At == 0 {
 		s.Slowest = Exemplar{Trace: id, Span: span.ID, At: span.End, Seconds: seconds}
 	}

@@ -18,6 +18,8 @@ const (
 	forgotten = int64(10 * time.Minute)
 	// near is how long in nanoseconds before a burn's onset a change is still worth a word.
 	near = int64(15 * time.Minute)
+	// gone is after how long in nanoseconds a version that was not seen is taken to have been taken back.
+	gone = int64(15 * time.Second)
 )
 
 // changes notices when a version of a service first serves.
@@ -29,9 +31,10 @@ type changes struct {
 }
 
 type versions struct {
-	// current is the version that was announced last, serving the one that was seen last.
-	current, serving string
-	last             map[string]int64
+	// current is the version that was announced last.
+	current string
+	// last is when each version was seen last.
+	last map[string]int64
 }
 
 type change struct {
@@ -52,7 +55,6 @@ func (c *changes) see(service uint32, version string, now int64) {
 		v = &versions{current: version, last: map[string]int64{}}
 		c.versions[service] = v
 	}
-	v.serving = version
 	last, known := v.last[version]
 	if !known && len(v.last) >= maxVersions {
 		for old, at := range v.last {
@@ -92,7 +94,7 @@ func (c *changes) before(at int64, service uint32) (change, bool) {
 	defer c.mu.Unlock()
 	var found change
 	for _, ch := range c.latest {
-		if ch.at > at || at-ch.at > near || c.versions[ch.service].serving != ch.version {
+		if ch.at > at || at-ch.at > near || at-c.versions[ch.service].last[ch.version] > gone {
 			continue
 		}
 		if found.at == 0 || ch.service == service || found.service != service {

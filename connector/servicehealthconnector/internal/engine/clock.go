@@ -15,8 +15,8 @@ type eventClock struct {
 	pool sync.Pool
 }
 
-// See moves the clock to the time of a batch, never back, and returns the time.
-func (c *eventClock) see(td ptrace.Traces) int64 {
+// see moves the clock to the time of a batch, never back nor beyond the wall's, and returns the time.
+func (c *eventClock) see(td ptrace.Traces, wall int64) int64 {
 	ends, _ := c.pool.Get().(*[]int64)
 	if ends == nil {
 		ends = new([]int64)
@@ -26,8 +26,8 @@ func (c *eventClock) see(td ptrace.Traces) int64 {
 	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
-				if span.EndTimestamp() >= span.StartTimestamp() {
-					*ends = append(*ends, int64(span.EndTimestamp()))
+				if end := int64(span.EndTimestamp()); end > 0 && end <= wall && span.EndTimestamp() >= span.StartTimestamp() {
+					*ends = append(*ends, end)
 				}
 			}
 		}

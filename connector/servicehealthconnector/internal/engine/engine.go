@@ -3,11 +3,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"maps"
+	"math"
 	"runtime"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,8 +36,13 @@ import (
 const (
 	// tick is how often traces are decided and objectives looked at.
 	tick = time.Second
-	// maxTicks bounds how many ticks are made up for when recorded telemetry has a gap: past it every window is empty.
+	// maxTicks bounds how many ticks are made up for when recorded telemetry has a gap. Past it all held traces are long
+	// decided, and the windows that page are empty.
 	maxTicks = 900
+	// maxLinks bounds the links of one span that are followed.
+	maxLinks = 64
+	// viewed is how often, in nanoseconds, what is usual is computed anew.
+	viewed = int64(5 * time.Second)
 )
 
 // Settings are what an engine is made from.
@@ -69,7 +76,8 @@ type Engine struct {
 	usual    atomic.Pointer[usual.Usual]
 	clock    eventClock
 	refused  refusals
-	accepted atomic.Uint64
+	// notJudged counts the events that an objective could not be asked about.
+	notJudged atomic.Uint64
 
 	// ticking makes ticks follow one another; what they tell is sent outside of mu.
 	ticking                  sync.Mutex
@@ -81,9 +89,8 @@ type Engine struct {
 	past       *usual.Past
 	objectives *objectives
 	changes    changes
-	// known are the edges that were announced; each shard finds them for itself.
-	known map[dependency.Edge]struct{}
-	fresh []dependency.Edge
+	admission  *dependency.Admission
+	viewedAt   int64
 }
 
 // event is an SLI event of a decided trace.
@@ -129,10 +136,10 @@ func New(settings Settings, sink Sink) *Engine {
 		past:       usual.NewPast(),
 		objectives: newObjectives(settings),
 		changes:    changes{versions: map[uint32]*versions{}},
-		known:      map[dependency.Edge]struct{}{},
+		admission:  dependency.NewAdmission(settings.MaxEdges),
 	}
 	for range n {
-		e.shards = append(e.shards, newShard(max(1, settings.MaxSpans/n), max(1, settings.MaxEdges/n)))
+		e.shards = append(e.shards, newShard(max(1, settings.MaxSpans/n), e.admission))
 	}
 	e.usual.Store(e.past.View())
 	return e
@@ -142,7 +149,7 @@ func New(settings Settings, sink Sink) *Engine {
 // of the telemetry.
 func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	if e.settings.EventTime {
-		if now = e.clock.see(td); now == 0 {
+		if now = e.clock.see(td, now); now == 0 {
 			return
 		}
 		// First what was due before this batch, so that each verdict has its time however fast a recording is replayed.
@@ -152,7 +159,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	for _, rs := range td.ResourceSpans().All() {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
-		e.serve(b, resource, now)
+		served := false
 		slis := e.settings.Binder.Spans(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
@@ -161,13 +168,18 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 					e.refused.add(refusal)
 					continue
 				}
+				if !served {
+					served = true
+					e.serve(b, resource, now)
+				}
 				it := item{id: span.TraceID(), record: record}
 				if len(slis) > 0 {
 					it.marks = e.judge(ctx, b, slis, rs, ss, span)
 				}
 				if links := span.Links(); links.Len() > 0 && record.SpanKind() == ptrace.SpanKindConsumer {
 					from := len(b.links)
-					for _, link := range links.All() {
+					for i := range min(links.Len(), maxLinks) {
+						link := links.At(i)
 						b.links = append(b.links, hold.Link{Trace: link.TraceID(), Span: trace.Number(link.SpanID())})
 					}
 					it.links = b.links[from:len(b.links):len(b.links)]
@@ -181,7 +193,6 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 		if len(items) == 0 {
 			continue
 		}
-		e.accepted.Add(uint64(len(items)))
 		s := e.shards[i]
 		s.mu.Lock()
 		s.add(items, now+int64(e.settings.TraceWindow))
@@ -200,7 +211,7 @@ func (e *Engine) serve(b *batch, resource reader.Resource, now int64) {
 	if last := b.versions[resource.Service]; last.version == resource.Version && now-last.at < int64(tick) {
 		return
 	}
-	b.versions[resource.Service] = served{strings.Clone(resource.Version), now}
+	b.versions[resource.Service] = served{names.Clean(resource.Version), now}
 	e.changes.see(resource.Service, resource.Version, now)
 }
 
@@ -212,7 +223,7 @@ func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrac
 	for _, s := range slis {
 		verdict, err := s.Judge(ctx, tctx)
 		if err != nil {
-			e.refused.add(reader.NotJudged)
+			e.notJudged.Add(1)
 			continue
 		}
 		if verdict.Relevant {
@@ -260,9 +271,13 @@ func (e *Engine) tickEvents(ctx context.Context, now int64) {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
 	e.start(now)
-	for at := max(e.ticked, now-maxTicks*int64(tick)) + int64(tick); at <= now; at += int64(tick) {
-		e.tick(ctx, at, at)
+	for range maxTicks {
+		if e.ticked+int64(tick) > now {
+			return
+		}
+		e.tick(ctx, e.ticked+int64(tick), e.ticked+int64(tick))
 	}
+	e.tick(ctx, now, now)
 }
 
 func (e *Engine) start(now int64) {
@@ -280,14 +295,21 @@ func (e *Engine) Drain(ctx context.Context, now int64) {
 	}
 	e.start(now)
 	e.flushed = 0
-	e.tick(ctx, now, now+int64(e.settings.TraceWindow))
+	e.tick(ctx, now, math.MaxInt64)
 }
 
 // tick decides the traces whose deadline is not after due, and tells what there is to tell.
 func (e *Engine) tick(ctx context.Context, now, due int64) {
+	// Whose request it is that moves the time has nothing to do with what is told.
+	ctx = context.WithoutCancel(ctx)
 	e.ticked = now
 	e.sweep(now, due)
-	events, metrics := e.tell(now, due)
+	// The traces of the last window are not all decided yet, and what is missing must not be taken for good.
+	horizon := now - int64(e.settings.TraceWindow)
+	if due > now {
+		horizon = now
+	}
+	events, metrics := e.tell(now, horizon)
 	if events.Len() > 0 {
 		e.sink.Logs(ctx, events.Logs())
 	}
@@ -309,31 +331,30 @@ func (e *Engine) sweep(now, due int64) {
 	for _, s := range e.shards {
 		s.mu.Lock()
 		e.past.Merge(now, s.sample)
-		for _, edge := range s.book.Fresh() {
-			if _, ok := e.known[edge]; !ok && len(e.known) < e.settings.MaxEdges {
-				e.known[edge] = struct{}{}
-				e.fresh = append(e.fresh, edge)
-			}
-		}
 		s.mu.Unlock()
 	}
-	e.usual.Store(e.past.View())
+	// In the first minutes every second counts; later, a view of many operations is too dear for that.
+	if now-e.viewedAt >= viewed || now-e.started < 60*viewed {
+		e.viewedAt = now
+		e.usual.Store(e.past.View())
+	}
 }
 
 // tell collects the events that are due and, at the end of a flush interval, the metrics.
-func (e *Engine) tell(now, due int64) (*report.Events, *report.Metrics) {
+func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	events := report.NewEvents(e.settings.Scope, e.settings.Version)
-	for _, edge := range e.fresh {
+	fresh := e.admission.Fresh()
+	slices.SortFunc(fresh, func(a, b dependency.Edge) int {
+		return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee), cmp.Compare(a.Type, b.Type))
+	})
+	for _, edge := range fresh {
 		events.Discovered(time.Unix(0, now), edge, e.names)
 	}
-	e.fresh = e.fresh[:0]
 	for _, change := range e.changes.fresh() {
 		events.VersionChanged(change.named(e.names))
 	}
-	// The traces of the last window are not all decided yet, and what is missing must not be taken for good.
-	horizon := due - int64(e.settings.TraceWindow)
 	e.objectives.tell(now, horizon, events, e.names, &e.changes)
 	// A timer comes a little early or late, which must not put off a flush by a whole tick.
 	if now-e.flushed < int64(e.settings.FlushInterval-tick/2) {
@@ -383,8 +404,10 @@ func (e *Engine) giveBack(b *batch) {
 type Stats struct {
 	// Refused are the spans that were passed over, by reason.
 	Refused map[reader.Refusal]uint64
-	// Accepted spans are held first and decided then, unless they are duplicates.
-	Accepted, Decided, Duplicates uint64
+	// Decided is the number of spans whose trace is decided; Duplicates came twice.
+	Decided, Duplicates uint64
+	// NotJudged is how many events an objective could not be asked about.
+	NotJudged uint64
 	// Held is how many span records wait now.
 	Held int
 	// CutShort is how many traces were decided early because too many spans were held.
@@ -397,7 +420,7 @@ type Stats struct {
 
 // Stats returns the present state.
 func (e *Engine) Stats() Stats {
-	s := Stats{Refused: e.refused.all(), Accepted: e.accepted.Load()}
+	s := Stats{Refused: e.refused.all(), NotJudged: e.notJudged.Load()}
 	for _, shard := range e.shards {
 		shard.mu.Lock()
 		s.Held += shard.held.Len()

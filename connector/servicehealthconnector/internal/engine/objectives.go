@@ -54,8 +54,7 @@ func (o *objectives) isLatency(objective uint32) bool {
 
 func (o *objectives) add(e *event, table *names.Table) {
 	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
-	o.ledger.Add(key, e.at, e.mark.Good, e.count)
-	if e.mark.Good {
+	if counted := o.ledger.Add(key, e.at, e.mark.Good, e.count); !counted || e.mark.Good {
 		return
 	}
 	d := o.dossiers[key]
@@ -117,15 +116,15 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 			ranked, _ := d.tally.Rank(horizon)
 			for _, s := range ranked {
 				entity := table.EntityOf(s.Entity)
-				started.Suspects = append(started.Suspects, report.Suspect{
-					Name: entity.Name, Own: entity.Name == document.Service.Name, Peer: entity.Peer, Layer: s.Layer, Reason: s.Reason,
+				started.Suspects = join(started.Suspects, report.Suspect{
+					Name: entity.Name, Own: isOwn(document, entity), Peer: entity.Peer, Layer: s.Layer, Reason: s.Reason,
 					Operation: table.OperationOf(s.Operation).Name, Score: s.Score, Since: time.Unix(0, s.Since),
 				})
 			}
 			if len(ranked) > 0 {
 				first = ranked[0].Entity
 			}
-			started.Traces = d.tally.Traces()
+			started.Traces = d.tally.Traces(horizon)
 		}
 		// A version that has the fault serves a moment before its first bad bucket is told apart from noise.
 		if change, ok := c.before(max(t.Onset, horizon), first); ok {
@@ -134,6 +133,21 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 		}
 		events.BurnStarted(started)
 	}
+}
+
+func isOwn(document *openslo.Objective, e names.Entity) bool {
+	return e.Name == document.Service.Name && !e.Peer && (document.Service.Namespace == "" || document.Service.Namespace == e.Namespace)
+}
+
+// join adds a suspect. Services of one name in several environments are one, since nothing tells them apart.
+func join(suspects []report.Suspect, s report.Suspect) []report.Suspect {
+	for i := range suspects {
+		if has := &suspects[i]; has.Name == s.Name && has.Layer == s.Layer {
+			has.Score += s.Score
+			return suspects
+		}
+	}
+	return append(suspects, s)
 }
 
 // read adds where each objective stands at horizon.
@@ -150,10 +164,14 @@ func (o *objectives) read(horizon int64, metrics *report.Metrics, table *names.T
 			reading.Alerts = append(reading.Alerts, report.Alert(f))
 		}
 		if d := o.dossiers[r.Key]; d != nil {
+			// Services of one name in several environments are one culprit here, since nothing tells them apart.
+			total := map[report.Blamed]float64{}
 			for c, n := range d.blamed {
-				reading.Blamed = append(reading.Blamed, report.Blamed{
-					Culprit: table.EntityOf(c.Entity).Name, Layer: c.Layer, Relation: c.relation, Reason: c.Reason, Events: n,
-				})
+				total[report.Blamed{Culprit: table.EntityOf(c.Entity).Name, Layer: c.Layer, Relation: c.relation, Reason: c.Reason}] += n
+			}
+			for b, n := range total {
+				b.Events = n
+				reading.Blamed = append(reading.Blamed, b)
 			}
 		}
 		metrics.Objective(reading)

@@ -53,11 +53,11 @@ type follow struct {
 	consumer trace.Record
 }
 
-func newShard(maxSpans, maxEdges int) *shard {
+func newShard(maxSpans int, admission *dependency.Admission) *shard {
 	return &shard{
 		held:      hold.New(),
 		most:      maxSpans,
-		book:      dependency.NewBook(maxEdges),
+		book:      dependency.NewBook(admission),
 		sample:    usual.NewSample(),
 		judge:     blame.NewJudge(),
 		producers: producers{services: map[hold.Link]uint32{}},
@@ -100,22 +100,35 @@ func (s *shard) decide(now int64, o *objectives, u *usual.Usual, out *outcome) {
 		for _, call := range s.calls {
 			s.book.Count(&s.tree, call)
 		}
-		s.sample.Add(&s.tree)
+		s.judge.Begin(&s.tree)
+		anyBad := false
 		for i := range s.tree.Spans {
 			span := &s.tree.Spans[i]
 			if span.Marks != 0 {
 				s.held.Marks(span.Marks, func(mark hold.Mark) {
+					anyBad = anyBad || !mark.Good
 					out.events = append(out.events, s.event(mark, int32(i), o, u))
 				})
 			}
-			if span.Links != 0 && s.tree.Parent[i] == trace.None {
+			// Where the parent is of another service, the call was found by that.
+			if parent := s.tree.Parent[i]; span.Links != 0 && (parent == trace.None || s.tree.Spans[parent].Service == span.Service) {
 				s.held.Links(span.Links, func(link hold.Link) {
 					out.follows = append(out.follows, follow{link, id, *span})
 				})
 			}
 		}
 		s.held.Release(records)
+		s.learn(anyBad, u)
 	}
+}
+
+// learn adds a trace to what is usual. A bad one must not, so that a burn never becomes usual while it lasts; except at the
+// start, since what is always bad would never be known.
+func (s *shard) learn(anyBad bool, u *usual.Usual) {
+	if _, known := u.Self(s.tree.Spans[0].Operation); anyBad && known {
+		return
+	}
+	s.sample.Add(&s.tree)
 }
 
 func (s *shard) event(mark hold.Mark, at int32, o *objectives, u *usual.Usual) event {
@@ -124,13 +137,13 @@ func (s *shard) event(mark hold.Mark, at int32, o *objectives, u *usual.Usual) e
 	if mark.Good {
 		return e
 	}
-	failure := span.Has(trace.Failed)
-	if failure && !o.isLatency(mark.Objective) {
+	if !o.isLatency(mark.Objective) && (span.Has(trace.Failed) || s.judge.Failed(&s.tree, at)) {
 		e.verdict = s.judge.Failure(&s.tree, at)
 		return e
 	}
 	e.verdict = s.judge.Slowness(&s.tree, at, u)
-	if e.verdict.Entity == 0 && failure {
+	if e.verdict.Entity == 0 && (span.Has(trace.Failed) || !o.isLatency(mark.Objective)) {
+		// It is bad for another reason than its time.
 		e.verdict = s.judge.Failure(&s.tree, at)
 	}
 	return e

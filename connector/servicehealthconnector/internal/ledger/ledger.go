@@ -35,8 +35,9 @@ func New(objectives []openslo.Objective, slack burn.Slack) *Ledger {
 	return &Ledger{objectives: objectives, slack: slack, accounts: map[Key]*account{}}
 }
 
-// Add counts an event that stands for count events, at a time in nanoseconds since the epoch.
-func (l *Ledger) Add(key Key, at int64, good bool, count float64) {
+// Add counts an event that stands for count events, at a time in nanoseconds since the epoch. It is false if that came too
+// late.
+func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
 	a := l.account(key)
 	side := 0
 	if !good {
@@ -50,10 +51,11 @@ func (l *Ledger) Add(key Key, at int64, good bool, count float64) {
 	}
 	if !a.meter.Add(at, c) {
 		l.refused++
-		return
+		return false
 	}
 	a.total.Good += c.Good
 	a.total.Bad += c.Bad
+	return true
 }
 
 // Refused is the number of events that came too late to be counted.
@@ -108,6 +110,7 @@ func (l *Ledger) Evaluate(now int64) []Transition {
 			t := Transition{Key: key, Condition: i, Started: a.alerts[i].Firing, Onset: a.alerts[i].Onset, Reading: l.read(key, a, now)}
 			t.LongRate, _ = a.meter.Sum(o.Conditions[i].Long, now).Rate(o.Target)
 			t.ShortRate, _ = a.meter.Sum(o.Conditions[i].Short, now).Rate(o.Target)
+			t.Reading.Exhaustion = exhaustion(t.Reading.Remaining, o.Window, t.LongRate)
 			transitions = append(transitions, t)
 		}
 	}
@@ -188,9 +191,18 @@ func (l *Ledger) read(key Key, a *account, now int64) Reading {
 			r.Firing = append(r.Firing, Firing{c.Severity, a.firing(o, c.Severity)})
 		}
 	}
-	if r.Known && len(r.Rates) > 0 && r.Rates[0].Known && r.Rates[0].Burn > 0 {
-		// At a burn rate of one, a whole budget lasts for a whole window.
-		r.Exhaustion = max(0, r.Remaining) * o.Window.Seconds() / r.Rates[0].Burn
+	if r.Known && len(r.Rates) > 0 && r.Rates[0].Known {
+		r.Exhaustion = exhaustion(r.Remaining, o.Window, r.Rates[0].Burn)
 	}
 	return r
+}
+
+// exhaustion is in how many seconds the rest of a budget is gone: at a burn rate of one, a whole budget lasts for a whole
+// window. What lasts for more than ten windows lasts.
+func exhaustion(remaining float64, window time.Duration, rate float64) float64 {
+	seconds := max(0, remaining) * window.Seconds() / rate
+	if rate <= 0 || seconds > 10*window.Seconds() {
+		return math.Inf(1)
+	}
+	return seconds
 }

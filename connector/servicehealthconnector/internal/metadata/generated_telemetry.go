@@ -25,15 +25,16 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                       metric.Meter
-	mu                          sync.Mutex
-	registrations               []metric.Registration
-	ServiceHealthEventsLate     metric.Int64ObservableCounter
-	ServiceHealthLinksUnmatched metric.Int64ObservableCounter
-	ServiceHealthSpans          metric.Int64ObservableCounter
-	ServiceHealthSpansHeld      metric.Int64ObservableGauge
-	ServiceHealthSpansRefused   metric.Int64ObservableCounter
-	ServiceHealthTracesCutShort metric.Int64ObservableCounter
+	meter                        metric.Meter
+	mu                           sync.Mutex
+	registrations                []metric.Registration
+	ServiceHealthEventsLate      metric.Int64ObservableCounter
+	ServiceHealthEventsNotJudged metric.Int64ObservableCounter
+	ServiceHealthLinksUnmatched  metric.Int64ObservableCounter
+	ServiceHealthSpans           metric.Int64ObservableCounter
+	ServiceHealthSpansHeld       metric.Int64ObservableGauge
+	ServiceHealthSpansRefused    metric.Int64ObservableCounter
+	ServiceHealthTracesCutShort  metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -53,6 +54,21 @@ func (builder *TelemetryBuilder) RegisterServiceHealthEventsLateCallback(cb metr
 		cb(ctx, &observerInt64{inst: builder.ServiceHealthEventsLate, obs: o})
 		return nil
 	}, builder.ServiceHealthEventsLate)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterServiceHealthEventsNotJudgedCallback sets callback for observable ServiceHealthEventsNotJudged metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthEventsNotJudgedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthEventsNotJudged, obs: o})
+		return nil
+	}, builder.ServiceHealthEventsNotJudged)
 	if err != nil {
 		return err
 	}
@@ -168,6 +184,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ServiceHealthEventsLate, err = builder.meter.Int64ObservableCounter(
 		"otelcol_service_health_events_late",
 		metric.WithDescription("SLI events that came too late for their bucket (`slo.late`). [Alpha]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ServiceHealthEventsNotJudged, err = builder.meter.Int64ObservableCounter(
+		"otelcol_service_health_events_not_judged",
+		metric.WithDescription("Spans that an objective could not be asked about, because its condition or value failed on them. [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)

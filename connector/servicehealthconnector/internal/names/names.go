@@ -74,6 +74,9 @@ func New() *Table {
 
 // Entity returns the number of e, or Other when the table is full.
 func (t *Table) Entity(e Entity) uint32 {
+	if Clean(e.Name) == "" {
+		return None
+	}
 	number := lookup(t, &t.entities, e, func(e Entity) Entity {
 		e.Name, e.Namespace, e.Environment = Clean(e.Name), Clean(e.Namespace), Clean(e.Environment)
 		return e
@@ -125,8 +128,11 @@ func (t *Table) Operation(o Operation) uint32 {
 
 // Text returns the number of s, None for the empty text, or Other when the table is full.
 func (t *Table) Text(s string) uint32 {
-	if s == "" {
+	switch s {
+	case "":
 		return None
+	case Overflow:
+		return Other // Two rows of one name would be two series of one identity.
 	}
 	return lookup(t, &t.texts, s, Clean)
 }
@@ -179,14 +185,14 @@ func row[K comparable](t *Table, n *numbered[K], number uint32) K {
 }
 
 // Clean makes a name fit to be kept and sent on: a copy, because the sender's string is part of a request that must not
-// stay in memory for a name's sake; bounded; without control characters, which would reach terminals and pages; and
+// stay in memory for a name's sake; bounded; without what does not print, since it will stand in terminals and on pages; and
 // valid, because an exporter refuses a whole request for one invalid string.
 func Clean(name string) string {
 	name = name[:min(len(name), maxLength)]
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return -1
 	}, strings.ToValidUTF8(strings.Clone(name), ""))
 }

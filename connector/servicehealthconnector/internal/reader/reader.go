@@ -2,7 +2,6 @@
 package reader
 
 import (
-	"math"
 	"strings"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
@@ -26,12 +25,20 @@ const (
 	EndsTooEarly Refusal = "end_before_start"
 	FromFuture   Refusal = "from_future"
 	NoTime       Refusal = "no_time"
-	// NotJudged is for a span that an objective could not be asked about. It is not refused otherwise.
-	NotJudged Refusal = "not_judged"
+	TooLong      Refusal = "too_long"
 )
 
 // futureSlack is by how much a span may end after the present: clocks of hosts differ.
 const futureSlack = int64(60e9)
+
+// longest is how long a span may take, in nanoseconds. What takes longer has a wrong start.
+const longest = int64(24 * 3600e9)
+
+// maxCount bounds what one sampled span stands for: a threshold beyond comes from a mistake or from an attack.
+const maxCount = 1 << 20
+
+// maxRemembered bounds the length of names that are remembered, in bytes. Longer ones are looked up each time.
+const maxRemembered = 256
 
 // cacheSize bounds the names that one reader remembers. Past it the reader forgets all and asks the shared table again.
 const cacheSize = 50_000
@@ -88,7 +95,7 @@ func New(table *names.Table) *Reader {
 
 // Resource reads what spans of a resource have in common. Service is names.None where the resource names none.
 func (r *Reader) Resource(identity service.Identity, attributes pcommon.Map) Resource {
-	if identity.Name == "" {
+	if identity.Name == "" || len(identity.Name)+len(identity.Namespace)+len(identity.Environment) > 3*maxRemembered {
 		return Resource{}
 	}
 	key := serviceKey{identity, layer.OfResource(attributes)}
@@ -125,6 +132,8 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 		return record, EndsTooEarly
 	case record.End > now+futureSlack:
 		return record, FromFuture
+	case record.End-record.Start > longest:
+		return record, TooLong
 	}
 	record.Count = r.count(span.TraceState().AsRaw())
 
@@ -188,7 +197,7 @@ func read(from pcommon.Map) attributes {
 			}
 		case "server.address":
 			a.serverAddress = text(value)
-		case "net.peer.name", "http.host":
+		case "net.peer.name":
 			if a.serverAddress == "" {
 				a.serverAddress = text(value)
 			}
@@ -243,7 +252,9 @@ func (r *Reader) peer(caller uint32, a *attributes) peer {
 		if found.number, found.service = r.table.ServiceNamed(name, caller); !found.service {
 			found.number = r.table.Entity(names.Entity{Identity: service.Identity{Name: name}, Layer: key.layer, Peer: true})
 		}
-		remember(r.peers, key, found)
+		if len(key.name)+len(key.system) <= maxRemembered {
+			remember(r.peers, key, found)
+		}
 	}
 	return found
 }
@@ -286,8 +297,8 @@ func (r *Reader) count(state string) float64 {
 	}
 	r.state, r.weight = strings.Clone(state), 1
 	if parsed, err := sampling.NewW3CTraceState(state); err == nil {
-		if count := parsed.OTelValue().AdjustedCount(); count >= 1 && !math.IsInf(count, 0) {
-			r.weight = count
+		if count := parsed.OTelValue().AdjustedCount(); count >= 1 {
+			r.weight = min(count, maxCount)
 		}
 	}
 	return r.weight
@@ -297,8 +308,9 @@ func (r *Reader) operation(o names.Operation) uint32 {
 	number, ok := r.operations[o]
 	if !ok {
 		number = r.table.Operation(o)
-		o.Name = strings.Clone(o.Name)
-		remember(r.operations, o, number)
+		if o.Name = strings.Clone(o.Name); len(o.Name) <= maxRemembered {
+			remember(r.operations, o, number)
+		}
 	}
 	return number
 }
@@ -310,7 +322,9 @@ func (r *Reader) text(s string) uint32 {
 	number, ok := r.texts[s]
 	if !ok {
 		number = r.table.Text(s)
-		remember(r.texts, strings.Clone(s), number)
+		if len(s) <= maxRemembered {
+			remember(r.texts, strings.Clone(s), number)
+		}
 	}
 	return number
 }

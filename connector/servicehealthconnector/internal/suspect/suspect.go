@@ -24,8 +24,13 @@ const (
 type Tally struct {
 	slot   int64
 	rows   []row
-	traces [maxTraces]pcommon.TraceID
+	traces [maxTraces]seen
 	next   int
+}
+
+type seen struct {
+	id pcommon.TraceID
+	at int64
 }
 
 type row struct {
@@ -44,7 +49,7 @@ func New(window int64) *Tally {
 
 // Add counts a bad event. at is in nanoseconds since the epoch.
 func (t *Tally) Add(at int64, v blame.Verdict, count float64, id pcommon.TraceID) {
-	t.traces[t.next] = id
+	t.traces[t.next] = seen{id, at}
 	t.next = (t.next + 1) % maxTraces
 	r := t.row(at, v.Culprit)
 	if r == nil {
@@ -53,7 +58,7 @@ func (t *Tally) Add(at int64, v blame.Verdict, count float64, id pcommon.TraceID
 	if at-r.last > slots*t.slot {
 		r.first = at // What was seen before is another story.
 	}
-	r.operation, r.last = v.Operation, max(r.last, at)
+	r.operation, r.first, r.last = v.Operation, min(r.first, at), max(r.last, at)
 	number := at / t.slot
 	i := number % slots
 	if r.slot[i] < number {
@@ -139,13 +144,13 @@ func join(list []Suspect, s Suspect) []Suspect {
 	return append(list, s)
 }
 
-// Traces returns the trace ids of the latest bad events, the latest first.
-func (t *Tally) Traces() []pcommon.TraceID {
+// Traces returns the trace ids of the latest bad events of the window that ends now, the latest first.
+func (t *Tally) Traces(now int64) []pcommon.TraceID {
 	var ids []pcommon.TraceID
 	for i := range maxTraces {
-		id := t.traces[(t.next-1-i+2*maxTraces)%maxTraces]
-		if !id.IsEmpty() && !slices.Contains(ids, id) {
-			ids = append(ids, id)
+		s := t.traces[(t.next-1-i+2*maxTraces)%maxTraces]
+		if s.at > now-slots*t.slot && !s.id.IsEmpty() && !slices.Contains(ids, s.id) {
+			ids = append(ids, s.id)
 		}
 	}
 	return ids

@@ -75,7 +75,8 @@ func TestTheLatestTracesAreKept(t *testing.T) {
 	for i := range byte(30) {
 		tally.Add(100*second, verdict(7, layer.Data, blame.Error), 1, pcommon.TraceID{i + 1})
 	}
-	traces := tally.Traces()
+	traces := tally.Traces(100 * second)
 	assert.Len(t, traces, maxTraces)
 	assert.Equal(t, pcommon.TraceID{30}, traces[0])
+	assert.Empty(t, tally.Traces(300*second), "those of former times are not")
 }

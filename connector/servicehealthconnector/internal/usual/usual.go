@@ -15,11 +15,13 @@ const (
 	// octaves from 1 µs on reach 67 s: what is longer is as slow as that.
 	octaves = 26
 	steps   = octaves * stepsPerOctave
-	// halfLife is the age in nanoseconds at which what was seen counts half: long against a fault, so that a fault does not
-	// become usual while it lasts; short against a day, so that the past of another load does not count.
+	// halfLife is the age in nanoseconds at which what was seen counts half: short against a day, so that the past of another
+	// load does not count. What lasts longer becomes usual, so bad traces had better not be added.
 	halfLife = 600e9
 	// enough is how many spans make a median that says something.
 	enough = 20
+	// maxCalls bounds the pairs of operations that are remembered. What goes beyond is taken for as usual as can be.
+	maxCalls = 100_000
 )
 
 // Call is an operation that is called from another.
@@ -47,7 +49,10 @@ func (s *Sample) Add(t *trace.Trace) {
 		}
 		h[step(t.Self[i])]++
 		if parent := t.Parent[i]; parent != trace.None {
-			s.calls[Call{t.Spans[parent].Operation, operation}]++
+			call := Call{t.Spans[parent].Operation, operation}
+			if n, known := s.calls[call]; known || len(s.calls) < maxCalls {
+				s.calls[call] = n + 1
+			}
 		}
 	}
 }
@@ -83,7 +88,9 @@ func (p *Past) Merge(now int64, sample *Sample) {
 		clear(from[:])
 	}
 	for call, n := range sample.calls {
-		p.calls[call] += n
+		if has, known := p.calls[call]; known || len(p.calls) < maxCalls {
+			p.calls[call] = has + n
+		}
 	}
 	clear(sample.calls)
 }
@@ -144,15 +151,16 @@ func (p *Past) View() *Usual {
 // Self is the median time in nanoseconds in which an operation works itself. It is false while too little was seen.
 func (u *Usual) Self(number uint32) (int64, bool) {
 	o := u.self[number]
-	return o.self, o.seen >= enough
+	return o.self, o.seen >= enough && number != names.Other // Operations beyond the bound are many in one.
 }
 
 // Calls is how often one operation calls another on average, each time that it runs.
 func (u *Usual) Calls(from, to uint32) float64 {
-	if from == names.Other || to == names.Other {
-		return math.Inf(1) // Operations beyond the bound are many in one.
+	n, known := u.calls[Call{from, to}]
+	if from == names.Other || to == names.Other || !known && len(u.calls) >= maxCalls {
+		return math.Inf(1)
 	}
-	return u.calls[Call{from, to}]
+	return n
 }
 
 func median(h *[steps]float32) operation {
