@@ -19,7 +19,7 @@ func points(data metricdata.Aggregation) map[string]int64 {
 	for _, p := range all {
 		var values []string
 		for _, kv := range p.Attributes.ToSlice() {
-			values = append(values, kv.Value.Emit())
+			values = append(values, kv.Value.String())
 		}
 		read[strings.Join(values, " ")] = p.Value
 	}
