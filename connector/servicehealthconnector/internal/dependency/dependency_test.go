@@ -118,6 +118,29 @@ func TestEdgesBeyondTheBoundKeepTheirCaller(t *testing.T) {
 	assert.InDelta(t, 2, overflow.Calls, 1e-9, "and every count")
 }
 
+func TestKindsOfFailuresAreBounded(t *testing.T) {
+	table := names.New()
+	admission := NewAdmission(10)
+	books := []*Book{NewBook(admission), NewBook(admission)}
+	for i := range 100 {
+		tree := tracetest.Build(table, "a - front client 0-10 failed peer=p")
+		tree.Spans[0].ErrorType = table.Text(fmt.Sprint("e", i/2))
+		for _, call := range Calls(tree, nil) {
+			books[i%2].Count(tree, call)
+		}
+	}
+	total := map[Key]*Series{}
+	for _, book := range books {
+		book.MergeInto(total)
+	}
+	assert.Len(t, total, maxErrorTypes+1)
+	var calls float64
+	for _, s := range total {
+		calls += s.Calls
+	}
+	assert.InDelta(t, 100, calls, 1e-9)
+}
+
 func BenchmarkCount(b *testing.B) {
 	table := names.New()
 	tree := tracetest.Build(table, `a - front server 0-300

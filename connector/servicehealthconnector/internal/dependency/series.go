@@ -38,17 +38,18 @@ func (e Exemplar) SpanID() pcommon.SpanID { return trace.SpanID(e.Span) }
 // maxErrorTypes bounds the kinds of failure of one edge that are told apart.
 const maxErrorTypes = 16
 
-// Admission decides which edges are told apart. All books of an engine share it; it is safe for concurrent use.
+// Admission decides which edges and which kinds of their failures are told apart. All books of an engine share it; it is safe
+// for concurrent use.
 type Admission struct {
 	mu    sync.Mutex
-	edges map[Edge]struct{}
+	edges map[Edge][]uint32
 	most  int
 	fresh []Edge
 }
 
 // NewAdmission returns an admission of at most the given number of edges.
 func NewAdmission(most int) *Admission {
-	return &Admission{edges: map[Edge]struct{}{}, most: most}
+	return &Admission{edges: map[Edge][]uint32{}, most: most}
 }
 
 func (a *Admission) admit(e Edge) bool {
@@ -60,8 +61,22 @@ func (a *Admission) admit(e Edge) bool {
 	if len(a.edges) >= a.most {
 		return false
 	}
-	a.edges[e] = struct{}{}
+	a.edges[e] = nil
 	a.fresh = append(a.fresh, e)
+	return true
+}
+
+func (a *Admission) admitError(e Edge, errorType uint32) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.edges[e]
+	if slices.Contains(known, errorType) {
+		return true
+	}
+	if len(known) == maxErrorTypes {
+		return false
+	}
+	a.edges[e] = append(known, errorType)
 	return true
 }
 
@@ -95,20 +110,16 @@ type Series struct {
 
 // Book counts calls. It is not safe for concurrent use.
 type Book struct {
-	series    map[Key]*Series
-	edges     map[Edge]*errorTypes
+	series map[Key]*Series
+	// edges are those that were admitted, with the kinds of failures that were.
+	edges     map[Edge][]uint32
 	admission *Admission
 }
 
-type errorTypes struct {
-	known [maxErrorTypes]uint32
-	n     int
-}
-
 // NewBook returns a book. Calls along edges that are not admitted are counted toward the callee names.Other of the same
-// caller and type, and failures of further types toward the type names.Other.
+// caller and type, and failures of kinds that are not toward names.Other.
 func NewBook(admission *Admission) *Book {
-	return &Book{series: map[Key]*Series{}, edges: map[Edge]*errorTypes{}, admission: admission}
+	return &Book{series: map[Key]*Series{}, edges: map[Edge][]uint32{}, admission: admission}
 }
 
 // Count counts a call of t.
@@ -162,19 +173,16 @@ func (b *Book) MergeInto(into map[Key]*Series) {
 }
 
 func (b *Book) at(edge Edge, failed bool, errorType uint32) *Series {
-	types := b.edges[edge]
-	if types == nil {
-		if !b.admission.admit(edge) {
-			edge.Callee = names.Other
-		}
-		if types = b.edges[edge]; types == nil {
-			types = &errorTypes{}
-			b.edges[edge] = types
+	key := Key{Edge: edge, Failed: failed}
+	if _, ok := b.edges[edge]; !ok {
+		if b.admission.admit(edge) {
+			b.edges[edge] = nil
+		} else {
+			key.Callee = names.Other
 		}
 	}
-	key := Key{Edge: edge, Failed: failed}
 	if failed {
-		key.ErrorType = types.admit(errorType)
+		key.ErrorType = b.errorType(key.Edge, errorType)
 	}
 	s := b.series[key]
 	if s == nil {
@@ -184,15 +192,14 @@ func (b *Book) at(edge Edge, failed bool, errorType uint32) *Series {
 	return s
 }
 
-func (e *errorTypes) admit(errorType uint32) uint32 {
-	if errorType <= names.Other || slices.Contains(e.known[:e.n], errorType) {
+func (b *Book) errorType(edge Edge, errorType uint32) uint32 {
+	if errorType <= names.Other || slices.Contains(b.edges[edge], errorType) {
 		return errorType
 	}
-	if e.n == maxErrorTypes {
+	if !b.admission.admitError(edge, errorType) {
 		return names.Other
 	}
-	e.known[e.n] = errorType
-	e.n++
+	b.edges[edge] = append(b.edges[edge], errorType)
 	return errorType
 }
 
