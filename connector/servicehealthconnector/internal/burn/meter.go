@@ -3,6 +3,7 @@
 package burn
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -12,6 +13,8 @@ const (
 	buckets = 60
 	// finest is the shortest bucket. Senders' clocks are hardly better.
 	finest = time.Second
+	// whole is 1 as a target is divided: what it allows is a whole number of parts of this, so that it needs no rounding.
+	whole = 1_000_000_000
 )
 
 // Count is a number of good and of bad events.
@@ -20,14 +23,19 @@ type Count struct{ Good, Bad uint64 }
 // Total is the number of all events.
 func (c Count) Total() uint64 { return c.Good + c.Bad }
 
-// Rate is the burn rate of the count for a target: the share of bad events, divided by the share that the target allows.
-// It is false if there are no events: no data is never good.
+// Rate is the burn rate of the count for a target of at most nine decimals: the share of bad events, divided by the share that
+// the target allows. It is false if there are no events: no data is never good. It is for people and for gauges; whether a
+// threshold is reached is decided without rounding.
 func (c Count) Rate(target float64) (float64, bool) {
 	if c.Total() == 0 {
 		return 0, false
 	}
-	return float64(c.Bad) / float64(c.Total()) / (1 - target), true
+	return float64(c.Bad) * whole / (float64(c.Total()) * float64(allowed(target))), true
 }
+
+// allowed is the share of events that may be bad, in parts of whole. 1 − 0.99 is a little more than 0.01 in floating point,
+// and a burn at exactly the threshold would be missed.
+func allowed(target float64) uint64 { return uint64(math.Round((1 - target) * whole)) }
 
 // Meter counts events into the windows that it was made for.
 type Meter struct {
@@ -40,7 +48,8 @@ type Meter struct {
 type Slack struct {
 	// Late is by how much an event may be older than the latest one. What is older is refused.
 	Late time.Duration
-	// Ahead is by how much events may be later than the time for which windows are asked.
+	// Ahead is by how much events may be later than the time for which windows are asked. An event beyond pushes out of the
+	// windows what is still asked for.
 	Ahead time.Duration
 }
 
@@ -90,12 +99,28 @@ func (m *Meter) Coverage(window time.Duration, now int64) float64 {
 	return float64(measured) / float64(r.size)
 }
 
-// Onset is the start of the first bucket in the window, in nanoseconds since the epoch, that burns at rate or above; or now
-// if there is none.
-func (m *Meter) Onset(window time.Duration, now int64, target, rate float64) int64 {
-	onset := now
-	m.ring(window).each(now, func(start int64, c Count) {
-		if burn, ok := c.Rate(target); ok && burn >= rate && start < onset {
+// onset is the start, in nanoseconds since the epoch, of the first bucket of the burn that a condition finds now; or now if no
+// bucket burns by itself. Seen backwards, a burn begins where the buckets before it have been calm for as long as the short
+// window is, which is also what ends an alert; without this, a mishap at the far end of the long window would be taken for
+// the beginning. It is exact to a bucket of the short window as far as that reaches, else to one of the long window.
+func (m *Meter) onset(c Condition, now int64, target float64) int64 {
+	long, short := m.ring(c.Long), m.ring(c.Short)
+	onset, calm := now, int64(0)
+	long.each(now, func(start int64, n Count) {
+		switch {
+		case n.Total() == 0 || calm >= int64(c.Short) && onset != now:
+		case c.reached(n, target):
+			onset, calm = start, 0
+		default:
+			calm += long.width
+		}
+	})
+	if onset == now || short.width >= long.width || short.first(now) > onset {
+		return onset
+	}
+	coarse := onset
+	short.each(now, func(start int64, n Count) {
+		if start >= coarse && start < coarse+long.width && n.Total() > 0 && c.reached(n, target) {
 			onset = start
 		}
 	})
@@ -147,6 +172,9 @@ func (r *ring) add(at int64, c Count) {
 	at0.Good += c.Good
 	at0.Bad += c.Bad
 }
+
+// first is the start of the first bucket of the window that ends now.
+func (r *ring) first(now int64) int64 { return (now/r.width - r.size + 1) * r.width }
 
 // each calls f with the start and the count of each bucket of the window that ends now, the latest first.
 func (r *ring) each(now int64, f func(start int64, c Count)) {

@@ -30,21 +30,32 @@ type account struct {
 	rest [2]float64
 }
 
+// skew is by how much clocks of hosts may be ahead of the present, over and above what the windows trail behind it. What is
+// let in with such a time must have room beside what is still asked for.
+const skew = time.Minute
+
+// mostEvents bounds what one event stands for, far above every sampling that makes sense, so that sums stay in range.
+const mostEvents = 1 << 32
+
 // New returns an empty ledger.
 func New(objectives []openslo.Objective, slack burn.Slack) *Ledger {
+	slack.Ahead += skew
 	return &Ledger{objectives: objectives, slack: slack, accounts: map[Key]*account{}}
 }
 
 // Add counts an event that stands for count events, at a time in nanoseconds since the epoch. It is false if that came too
-// late.
+// late, or if count is no number that a sampled event could stand for; then nothing changes but the number of refusals.
 func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
+	if !(count >= 0 && count <= mostEvents) { // NaN is neither
+		l.refused++
+		return false
+	}
 	a := l.account(key)
 	side := 0
 	if !good {
 		side = 1
 	}
 	whole := math.Floor(count + a.rest[side])
-	a.rest[side] += count - whole
 	c := burn.Count{Good: uint64(whole)}
 	if !good {
 		c = burn.Count{Bad: uint64(whole)}
@@ -53,12 +64,13 @@ func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
 		l.refused++
 		return false
 	}
+	a.rest[side] += count - whole
 	a.total.Good += c.Good
 	a.total.Bad += c.Bad
 	return true
 }
 
-// Refused is the number of events that came too late to be counted.
+// Refused is the number of events that were not counted.
 func (l *Ledger) Refused() uint64 { return l.refused }
 
 func (l *Ledger) account(key Key) *account {
@@ -88,7 +100,8 @@ type Transition struct {
 }
 
 // Evaluate looks at all windows that end now and returns what changed. Of the conditions of one severity, only the first
-// to start and the last to be resolved are returned: to whom it is announced, it is one burn.
+// to start and the last to be resolved are returned: to whom it is announced, it is one burn. They are in the order of their
+// onset, and then of the documents.
 func (l *Ledger) Evaluate(now int64) []Transition {
 	var transitions []Transition
 	for key, a := range l.accounts {
@@ -115,7 +128,8 @@ func (l *Ledger) Evaluate(now int64) []Transition {
 		}
 	}
 	slices.SortFunc(transitions, func(a, b Transition) int {
-		return cmp.Or(cmp.Compare(a.Onset, b.Onset), cmp.Compare(a.Objective, b.Objective), cmp.Compare(a.Group, b.Group))
+		return cmp.Or(cmp.Compare(a.Onset, b.Onset), cmp.Compare(a.Objective, b.Objective), cmp.Compare(a.Group, b.Group),
+			cmp.Compare(a.Condition, b.Condition))
 	})
 	return transitions
 }
