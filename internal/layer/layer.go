@@ -86,6 +86,10 @@ func OfSpan(_ ptrace.SpanKind, attributes pcommon.Map, resource Layer) Layer {
 
 // Evidence is what the keys of a span's attributes say about its layer. It serves those who have other reasons to walk
 // the attributes, and so do not want OfSpan to walk them again.
+//
+// It never comes to External. Whether a peer is somebody else's can't be seen from one span: a public name is what one's
+// own gateway has as well, a name of a model's provider is also given to a model that runs next door, and a peer's name
+// may be that of a service whose spans are just not here yet. Who has whole traces, or the user, must say it.
 type Evidence uint8
 
 const (
@@ -96,10 +100,17 @@ const (
 
 // Add takes note of the key of one attribute.
 func (e *Evidence) Add(key string) {
-	// Most keys on a span are none of these: one byte rules them out.
-	if len(key) < len("db.") {
-		return
+	// Most keys on a span are of no layer: their first byte rules them out before anything is called. A byte that is no
+	// lower-case letter shifts all bits away.
+	if key != "" && telling>>(key[0]-'a')&1 != 0 {
+		e.add(key)
 	}
+}
+
+// telling has a bit for the first letter of each prefix that add knows.
+const telling uint32 = 1<<('d'-'a') | 1<<('f'-'a') | 1<<('g'-'a') | 1<<('h'-'a') | 1<<('m'-'a') | 1<<('r'-'a')
+
+func (e *Evidence) add(key string) {
 	switch key[0] {
 	case 'd':
 		if strings.HasPrefix(key, "db.") {
@@ -119,6 +130,10 @@ func (e *Evidence) Add(key string) {
 		}
 	case 'f':
 		if strings.HasPrefix(key, "faas.") {
+			*e |= request
+		}
+	case 'g':
+		if strings.HasPrefix(key, "graphql.") {
 			*e |= request
 		}
 	}
@@ -143,25 +158,34 @@ func (e Evidence) Layer(resource Layer) Layer {
 func ofResourceAttribute(key string, value pcommon.Value) Layer {
 	switch key {
 	case "service.name":
-		return ofServiceName(value)
+		return ofServiceName(text(value))
 	case "telemetry.sdk.name":
-		if isText(value) && isProxy(value.Str()) {
-			return Edge
-		}
-		return Unknown
+		return only(isProxy(text(value)), Edge)
 	case "telemetry.sdk.language":
-		if isText(value) && value.Str() == "webjs" {
+		return only(text(value) == "webjs", Client)
+	case "process.runtime.name":
+		// So the SDK for browsers said it before it had a language of its own.
+		if text(value) == "browser" {
 			return Client
 		}
-		return Unknown
-	case "process.executable.name", "container.name", "k8s.container.name":
-		if isText(value) && isProxy(value.Str()) {
+		return Platform
+	case "os.name":
+		if isMobile(text(value)) {
+			return Client
+		}
+		return Platform
+	case "process.executable.name", "container.name", "k8s.container.name", "k8s.deployment.name", "k8s.daemonset.name":
+		if isProxy(text(value)) {
 			return Edge
 		}
 		return Platform
+	case "cloud.platform":
+		return ofCloudPlatform(text(value))
+	case "cloud.resource_id":
+		return ofCloudResource(text(value))
 	case "faas.name", "faas.id":
 		return Application
-	case "app.installation.id":
+	case "app.installation.id", "app.build_id":
 		return Client
 	}
 	group, _, _ := strings.Cut(key, ".")
@@ -171,38 +195,93 @@ func ofResourceAttribute(key string, value pcommon.Value) Layer {
 	switch group {
 	case "browser", "device", "android", "ios":
 		return Client
-	case "envoy", "istio", "nginx", "haproxy", "traefik", "kong", "apisix":
+	case "envoy", "istio", "nginx", "haproxy", "traefik", "kong", "apisix", "bigip":
 		return Edge
-	case "messaging", "kafka", "rabbitmq", "activemq", "pulsar", "nats":
+	case "messaging", "kafka", "rabbitmq", "activemq", "pulsar", "nats", "rocketmq", "solace":
 		return Messaging
-	case "db", "postgresql", "mysql", "mongodb", "redis", "elasticsearch", "oracledb", "sqlserver", "cassandra", "couchdb",
-		"clickhouse", "memcached", "snowflake":
+	case "db", "postgresql", "mysql", "mongodb", "mongodb_atlas", "redis", "elasticsearch", "oracledb", "oracle", "sqlserver",
+		"cassandra", "couchdb", "couchbase", "clickhouse", "memcached", "snowflake", "aerospike", "riak", "saphana":
 		return Data
-	case "k8s", "host", "container", "process", "os", "cloud", "aws", "azure", "gcp", "openshift", "system":
+	case "k8s", "host", "container", "process", "os", "cloud", "aws", "azure", "gcp", "openshift", "system", "heroku",
+		"cloudfoundry", "oracle_cloud", "hw", "mainframe", "zos", "vcenter":
 		return Platform
 	}
 	return Unknown
 }
 
-func ofServiceName(value pcommon.Value) Layer {
-	if !isText(value) || value.Str() == "" {
+func ofServiceName(name string) Layer {
+	switch {
+	case name == "":
 		return Unknown
-	}
-	if isProxy(strings.TrimPrefix(value.Str(), "unknown_service:")) {
+	case isProxy(strings.TrimPrefix(name, "unknown_service:")):
 		return Edge
+	default:
+		return Application
 	}
-	return Application
 }
 
 // isProxy knows the names that gateways, proxies and meshes give themselves unless told otherwise.
 func isProxy(name string) bool {
 	switch name {
-	case "envoy", "nginx", "haproxy", "traefik", "kong", "APISIX", "caddy", "istio-proxy", "linkerd-proxy", "linkerd2-proxy":
+	case "envoy", "nginx", "haproxy", "traefik", "kong", "APISIX", "apisix", "caddy", "tyk", "krakend",
+		"istio-proxy", "istio-ingressgateway", "istio-egressgateway", "ztunnel", "linkerd-proxy", "linkerd2-proxy",
+		"kuma-sidecar", "consul-dataplane", "cilium-envoy", "ingress-nginx-controller":
 		return true
 	}
 	return false
 }
 
-func isText(value pcommon.Value) bool {
-	return value.Type() == pcommon.ValueTypeStr
+// isMobile knows the names of operating systems that run on nothing but users' devices.
+func isMobile(system string) bool {
+	switch system {
+	case "Android", "iOS", "iPadOS", "watchOS", "tvOS", "visionOS":
+		return true
+	}
+	return false
+}
+
+// ofCloudPlatform tells functions, which are applications whatever their name, from what else clouds run.
+func ofCloudPlatform(platform string) Layer {
+	switch platform {
+	case "aws_lambda", "azure.functions", "azure_functions", "gcp_cloud_functions", "alibaba_cloud_fc", "tencent_cloud_scf":
+		return Application
+	}
+	return Platform
+}
+
+// ofCloudResource reads of an Amazon Resource Name, arn:partition:service:…, what the cloud itself runs for its users.
+func ofCloudResource(id string) Layer {
+	rest, ok := strings.CutPrefix(id, "arn:")
+	if !ok {
+		return Platform
+	}
+	_, rest, _ = strings.Cut(rest, ":")
+	service, _, _ := strings.Cut(rest, ":")
+	switch service {
+	case "elasticloadbalancing", "apigateway", "execute-api", "cloudfront":
+		return Edge
+	case "sqs", "sns", "kinesis", "kafka", "mq":
+		return Messaging
+	case "rds", "dynamodb", "elasticache", "memorydb", "redshift":
+		return Data
+	case "lambda":
+		return Application
+	}
+	return Platform
+}
+
+// only is the layer if what speaks for it holds.
+func only(holds bool, l Layer) Layer {
+	if holds {
+		return l
+	}
+	return Unknown
+}
+
+// text is the value if it is one, and else empty.
+func text(value pcommon.Value) string {
+	if value.Type() != pcommon.ValueTypeStr {
+		return ""
+	}
+	return value.Str()
 }

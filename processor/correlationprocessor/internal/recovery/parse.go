@@ -49,6 +49,51 @@ func parseTraceparent(s string) (found IDs, ok bool) {
 	return found, true
 }
 
+// parseJaeger reads the header uber-trace-id: trace:span:parent:flags, whose ids may lack leading zeros.
+func parseJaeger(s string) (found IDs, ok bool) {
+	trace, rest, _ := strings.Cut(s, ":")
+	span, rest, _ := strings.Cut(rest, ":")
+	parent, flags, _ := strings.Cut(rest, ":")
+	if !decodePadded(found.Trace[:], trace) || !decodePadded(found.Span[:], span) || len(trace) < shortest {
+		return IDs{}, false
+	}
+	var ignored [8]byte
+	if !decodePadded(ignored[:], parent) || !decodePadded(ignored[:1], flags) {
+		return IDs{}, false
+	}
+	return found, !found.Trace.IsEmpty() && !found.Span.IsEmpty()
+}
+
+// parseGoogleHeader reads the header X-Cloud-Trace-Context: trace/span;o=options, of which only the trace must be there. Its
+// span is a decimal number.
+func parseGoogleHeader(s string) (found IDs, ok bool) {
+	s, _, _ = strings.Cut(s, ";o=")
+	trace, span, more := strings.Cut(s, "/")
+	if !decodeHex(found.Trace[:], trace) || found.Trace.IsEmpty() {
+		return IDs{}, false
+	}
+	if more {
+		id, ok := parseDecimal(span)
+		if !ok && span != "0" {
+			return IDs{}, false
+		}
+		found.Span = spanOf(id)
+	}
+	return found, true
+}
+
+// parseGoogleTrace reads the name of a trace, projects/project/traces/trace.
+func parseGoogleTrace(s string) (id pcommon.TraceID, ok bool) {
+	project, trace, ok := strings.Cut(s, googleTraces)
+	if !ok || len(project) <= len(googleProjects) || !strings.HasPrefix(project, googleProjects) {
+		return pcommon.TraceID{}, false
+	}
+	ok = decodeHex(id[:], trace)
+	return id, ok && !id.IsEmpty()
+}
+
+const googleProjects, googleTraces = "projects/", "/traces/"
+
 // parseB3 reads the single header of B3: trace-span, and then, if anything, a sampling state and the parent's span.
 func parseB3(s string) (found IDs, ok bool) {
 	trace, rest, ok := strings.Cut(s, "-")
@@ -74,8 +119,15 @@ func parseB3(s string) (found IDs, ok bool) {
 	return found, true
 }
 
-// parseXRay reads the header of AWS X-Ray, of which Root is the trace, and Parent the span.
+// parseXRay reads the header of AWS X-Ray, of which Root is the trace, and Parent the span. Its SDKs write trace@span into logs.
 func parseXRay(s string) (found IDs, ok bool) {
+	if strings.HasPrefix(s, "1-") {
+		trace, span, more := strings.Cut(s, "@")
+		if found.Trace, ok = parseXRayTrace(trace); ok && more {
+			found.Span, ok = parseSpan(span)
+		}
+		return found, ok
+	}
 	for field := range strings.SplitSeq(s, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(field), "=")
 		switch key {
@@ -128,25 +180,40 @@ func decodeHex(destination []byte, s string) bool {
 	if len(s) != 2*len(destination) {
 		return false
 	}
+	var wrong byte
 	for i := range destination {
-		high, low := nibble(s[2*i]), nibble(s[2*i+1])
-		if high|low > 15 {
+		high, low := nibbles[s[2*i]], nibbles[s[2*i+1]]
+		wrong |= high | low
+		destination[i] = high<<4 | low
+	}
+	return wrong < 16
+}
+
+// decodePadded fills the destination from its end, with zeros for what the text is too short to say.
+func decodePadded(destination []byte, s string) bool {
+	if s == "" || len(s) > 2*len(destination) {
+		return false
+	}
+	for i := range len(s) {
+		digit := nibbles[s[len(s)-1-i]]
+		if digit > 15 {
 			return false
 		}
-		destination[i] = high<<4 | low
+		destination[len(destination)-1-i/2] |= digit << (i % 2 * 4)
 	}
 	return true
 }
 
-func nibble(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	default:
-		return 16
+// nibbles has the value of each hexadecimal digit, and 255 for what is none.
+var nibbles = func() (values [256]byte) {
+	for c := range values {
+		values[c] = 255
 	}
-}
+	for i, c := range []byte("0123456789abcdef") {
+		values[c] = byte(i)
+	}
+	for i, c := range []byte("ABCDEF") {
+		values[c] = byte(10 + i)
+	}
+	return values
+}()

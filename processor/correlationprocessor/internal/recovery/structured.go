@@ -1,7 +1,6 @@
 package recovery
 
 import (
-	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -16,22 +15,28 @@ func fromMap(m pcommon.Map, parent string, depth int) outcome {
 	var own clues
 	nested := false
 	for key, value := range m.All() {
+		if !isPromising(key) && value.Type() != pcommon.ValueTypeMap {
+			continue
+		}
 		switch value.Type() {
 		case pcommon.ValueTypeStr:
-			if of := kindWithin(parent, key); of != other {
-				own.offer(of, value.Str())
-			}
+			own.offer(kindWithin(parent, key), value.Str())
 		case pcommon.ValueTypeInt:
-			if of := kindWithin(parent, key); (of == datadogTrace || of == datadogSpan) && value.Int() > 0 {
-				own.offer(of, strconv.FormatInt(value.Int(), 10))
+			if value.Int() > 0 {
+				own.offerNumber(kindWithin(parent, key), uint64(value.Int()))
+			}
+		case pcommon.ValueTypeSlice:
+			// The semantic conventions have lists of a header's values.
+			if list := value.Slice(); list.Len() == 1 && strings.HasPrefix(key, "http.request.header.") {
+				own.offer(kindOf(key), list.At(0).Str())
 			}
 		case pcommon.ValueTypeBytes:
 			own.offerBytes(kindWithin(parent, key), value.Bytes())
 		case pcommon.ValueTypeMap:
 			nested = true
-			if key == "trace" || key == "span" {
+			if of := kindWithin(key, "id"); of != other {
 				if id, ok := value.Map().Get("id"); ok && id.Type() == pcommon.ValueTypeStr {
-					own.offer(kindWithin(key, "id"), id.Str())
+					own.offer(of, id.Str())
 				}
 			}
 		}
@@ -41,7 +46,7 @@ func fromMap(m pcommon.Map, parent string, depth int) outcome {
 		return o
 	}
 	for key, value := range m.All() {
-		if value.Type() == pcommon.ValueTypeMap {
+		if value.Type() == pcommon.ValueTypeMap && !isForeign(key) {
 			o.merge(fromMap(value.Map(), key, depth+1))
 		}
 	}
@@ -56,7 +61,7 @@ func (c *clues) offerBytes(of kind, value pcommon.ByteSlice) {
 			id[i] = value.At(i)
 		}
 		if !id.IsEmpty() {
-			c.offerTrace(id)
+			c.trace.offer(id)
 		}
 	case of == spanID && value.Len() == 8:
 		var id pcommon.SpanID
@@ -64,24 +69,28 @@ func (c *clues) offerBytes(of kind, value pcommon.ByteSlice) {
 			id[i] = value.At(i)
 		}
 		if !id.IsEmpty() {
-			c.offerSpan(id)
+			c.span.offer(id)
 		}
 	}
 }
 
 // reader walks JSON without taking it apart. What it reads must be well formed as far as that matters for what belongs
-// to what; it does not look into literals.
+// to what; it looks neither into literals nor into lists.
 type reader struct {
-	rest string
+	s  string
+	at int
 	// messages is what people wrote, for the case that the structure says nothing.
 	messages outcome
 }
 
 // fromJSON is false if the text is no JSON object.
 func fromJSON(s string) (outcome, bool) {
-	r := reader{rest: s}
+	r := reader{s: s}
+	if r.next() != '{' {
+		return outcome{}, false
+	}
 	o, ok := r.object("", nil, 0)
-	if r.space(); !ok || r.rest != "" {
+	if r.next(); !ok || r.at != len(s) {
 		return outcome{}, false
 	}
 	if o.state == nothing {
@@ -94,50 +103,51 @@ func fromJSON(s string) (outcome, bool) {
 func (r *reader) object(parent string, outer *clues, depth int) (outcome, bool) {
 	var own clues
 	var inner outcome
-	if !r.take('{') {
-		return outcome{}, false
-	}
-	if r.take('}') {
+	r.at++
+	if r.next() == '}' {
+		r.at++
 		return outcome{}, true
 	}
 	for {
 		key, ok := r.text()
-		if !ok || !r.take(':') {
+		if !ok || r.next() != ':' {
 			return outcome{}, false
 		}
-		switch r.peek() {
+		r.at++
+		switch r.next() {
+		case '"':
+			var value string
+			if value, ok = r.text(); ok {
+				r.offer(&own, outer, parent, key, value, depth)
+			}
 		case '{':
-			if depth == maxDepth {
-				ok = r.skip(0)
+			if depth == maxDepth || isForeign(key) {
+				ok = r.skip()
 				break
 			}
 			var o outcome
 			if o, ok = r.object(key, &own, depth+1); ok {
 				inner.merge(o)
 			}
-		case '"':
-			var value string
-			if value, ok = r.text(); ok {
-				r.offer(&own, parent, key, value, depth)
-				if key == "id" && (parent == "trace" || parent == "span") {
-					outer.offer(kindWithin(parent, key), value)
-				}
-			}
 		case '[':
-			ok = r.skip(0)
+			ok = r.skip()
 		default:
 			var value string
-			if value, ok = r.literal(); ok && value[0] != '-' {
-				if of := kindWithin(parent, key); of == datadogTrace || of == datadogSpan {
-					own.offer(of, value)
+			if value, ok = r.literal(); ok {
+				if id, ok := parseDecimal(value); ok {
+					own.offerNumber(kindWithin(parent, key), id)
 				}
 			}
 		}
-		switch {
-		case !ok:
+		if !ok {
 			return outcome{}, false
-		case r.take(','):
-		case r.take('}'):
+		}
+		switch r.next() {
+		case ',':
+			r.at++
+			r.next()
+		case '}':
+			r.at++
 			if o := own.outcome(); o.state != nothing {
 				return o, true
 			}
@@ -148,112 +158,86 @@ func (r *reader) object(parent string, outer *clues, depth int) (outcome, bool) 
 	}
 }
 
-func (r *reader) offer(own *clues, parent, key, value string, depth int) {
-	if of := kindWithin(parent, key); of != other {
+func (r *reader) offer(own, outer *clues, parent, key, value string, depth int) {
+	of := kindWithin(parent, key)
+	switch {
+	case of != other:
 		own.offer(of, value)
-	} else if depth == 0 && isMessage(key) {
+		if isID(key) {
+			outer.offer(of, value)
+		}
+	case depth == 0 && isMessage(key):
 		r.messages.merge(fromText(value))
 	}
 }
 
-// skip passes over any value.
-func (r *reader) skip(depth int) bool {
-	switch r.peek() {
-	case '{', '[':
-		if depth > 1000 {
-			return false
+// skip passes over an object or a list. However deep it is, nothing in it is looked at but what nests.
+func (r *reader) skip() bool {
+	for depth := 0; r.at < len(r.s); {
+		switch r.s[r.at] {
+		case '"':
+			if _, ok := r.text(); !ok {
+				return false
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
 		}
-		closing := byte('}')
-		if r.peek() == '[' {
-			closing = ']'
-		}
-		r.rest = r.rest[1:]
-		if r.take(closing) {
+		r.at++
+		if depth == 0 {
 			return true
 		}
-		for {
-			if closing == '}' {
-				if _, ok := r.text(); !ok || !r.take(':') {
-					return false
-				}
-			}
-			if !r.skip(depth + 1) {
-				return false
-			}
-			if r.take(closing) {
-				return true
-			}
-			if !r.take(',') {
-				return false
-			}
-		}
-	case '"':
-		_, ok := r.text()
-		return ok
-	default:
-		_, ok := r.literal()
-		return ok
 	}
+	return false
 }
 
 // text reads a string, and leaves its escapes as they are: no id and no name of one has any.
 func (r *reader) text() (string, bool) {
-	if r.peek() != '"' {
+	if r.at >= len(r.s) || r.s[r.at] != '"' {
 		return "", false
 	}
-	if i := strings.IndexByte(r.rest[1:], '"'); i >= 0 && strings.IndexByte(r.rest[1:1+i], '\\') < 0 {
-		value := r.rest[1 : 1+i]
-		r.rest = r.rest[i+2:]
-		return value, true
-	}
-	for i := 1; i < len(r.rest); i++ {
-		switch r.rest[i] {
-		case '\\':
-			i++
-		case '"':
-			value := r.rest[1:i]
-			r.rest = r.rest[i+1:]
+	start := r.at + 1
+	for end := start; ; end++ {
+		i := strings.IndexByte(r.s[end:], '"')
+		if i < 0 {
+			return "", false
+		}
+		end += i
+		if value := r.s[start:end]; !isEscaped(value) {
+			r.at = end + 1
 			return value, true
 		}
 	}
-	return "", false
+}
+
+// isEscaped says whether what follows the text is escaped by its last backslash.
+func isEscaped(s string) bool {
+	escaped := false
+	for i := len(s) - 1; i >= 0 && s[i] == '\\'; i-- {
+		escaped = !escaped
+	}
+	return escaped
 }
 
 func (r *reader) literal() (string, bool) {
-	r.space()
-	for i := range len(r.rest) {
-		switch c := r.rest[i]; {
-		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', c == '+', c == '.':
-			continue
+	start := r.at
+	for r.at < len(r.s) && (classes[r.s[r.at]]&valuePart != 0 || r.s[r.at] == '+' || r.s[r.at] == '.') {
+		r.at++
+	}
+	return r.s[start:r.at], r.at > start
+}
+
+// next passes over space, and returns the byte behind it, 0 at the end.
+func (r *reader) next() byte {
+	for r.at < len(r.s) {
+		switch c := r.s[r.at]; c {
+		case ' ', '\t', '\n', '\r':
+			r.at++
+		default:
+			return c
 		}
-		value := r.rest[:i]
-		r.rest = r.rest[i:]
-		return value, i > 0
 	}
-	return "", false
-}
-
-func (r *reader) take(c byte) bool {
-	if r.peek() != c {
-		return false
-	}
-	r.rest = r.rest[1:]
-	return true
-}
-
-func (r *reader) peek() byte {
-	r.space()
-	if r.rest == "" {
-		return 0
-	}
-	return r.rest[0]
-}
-
-func (r *reader) space() {
-	if r.rest != "" && r.rest[0] > ' ' {
-		return
-	}
-	for r.rest != "" && (r.rest[0] == ' ' || r.rest[0] == '\t' || r.rest[0] == '\n' || r.rest[0] == '\r') {
-		r.rest = r.rest[1:]
-	}
+	return 0
 }

@@ -2,251 +2,223 @@ package recovery
 
 import "strings"
 
-// shortest is the length of the shortest text that can hold an id under a name.
-const shortest = len("b3=") + 16 + 1 + 16
+// shortest is how many digits an id in a text has at least. All formats but Datadog's and Jaeger's have a fixed length of 16
+// or more, and theirs are random numbers of 64 bits, of which one in two thousand million is shorter.
+const shortest = 10
 
-// maxBracket is how long a pair of brackets with ids can be.
-const maxBracket = 256
+// maxField bounds what is looked at beside an id: the service in brackets, a project's name.
+const maxField = 256
 
 // fromString looks into a text that may be JSON.
 func fromString(s string) outcome {
-	if len(s) < len("ddtraceid:1") {
+	start, end := digits(s, 0)
+	if end == 0 {
+		// Whatever the text is, most have nothing that could be an id.
 		return outcome{}
 	}
-	hints := hintsOf(s)
-	if hints == (hint{}) {
-		return outcome{}
+	if o, ok := fromJSON(s); ok {
+		return o
 	}
-	if start := strings.TrimLeft(s, " \t\r\n"); start != "" && start[0] == '{' {
-		if o, ok := fromJSON(start); ok {
-			return o
-		}
-	}
-	return hints.follow(s)
+	return fromDigits(s, start, end)
 }
 
-// fromText looks for ids behind their names, wherever in a text they stand.
+// fromText looks into a text that is nothing else.
 func fromText(s string) outcome {
-	return hintsOf(s).follow(s)
-}
-
-// hint says by which ways something may be found. Most texts have none.
-type hint struct {
-	trace, b3, root, bracket bool
-}
-
-func hintsOf(s string) hint {
-	return hint{
-		trace:   traceWord.index(s) >= 0,
-		b3:      len(s) >= shortest && (strings.Contains(s, "b3") || strings.Contains(s, "B3")),
-		root:    strings.Contains(s, xrayRoot),
-		bracket: indexBracket(s) >= 0,
+	start, end := digits(s, 0)
+	if end == 0 {
+		return outcome{}
 	}
+	return fromDigits(s, start, end)
 }
 
-func (h hint) follow(s string) outcome {
+// fromDigits looks at everything in a text that could be an id, from its first digits on, and for the name that stands before
+// it.
+func fromDigits(s string, start, end int) outcome {
 	var c clues
-	if h.trace {
-		scan(&c, s, traceWord)
-	}
-	if h.b3 {
-		scan(&c, s, b3Word)
-	}
-	if h.root {
-		c.offerRoots(s)
-	}
-	if h.bracket {
-		c.offerBrackets(s)
-	}
-	if c.traceSeen || c.half != 0 || !c.datadog.IsEmpty() {
-		scan(&c, s, spanWord)
+	for end > 0 {
+		at := c.offerDigits(s, start, end)
+		start, end = digits(s, at)
 	}
 	return c.outcome()
 }
 
-// xrayRoot is how the only field of X-Ray's header begins that is known wherever it stands.
-const xrayRoot = "Root=1-"
-
-func (c *clues) offerRoots(s string) {
-	for {
-		i := strings.Index(s, xrayRoot)
-		if i < 0 {
-			return
+// digits finds the next hexadecimal digits that are as many as an id has at least. No more than one byte in so many is looked
+// at to see where there are none. It returns zeros if there are no more.
+func digits(s string, from int) (start, end int) {
+	for probe := from + shortest - 1; probe < len(s); probe += shortest {
+		if classes[s[probe]]&hexDigit == 0 {
+			continue
 		}
-		s = s[i:]
-		end := strings.IndexFunc(s, func(r rune) bool { return r == ',' || r == '"' || r == '\'' || r == ']' || r <= ' ' })
-		if end < 0 {
-			end = len(s)
-		}
-		c.offer(xray, s[:end])
-		s = s[end:]
-	}
-}
-
-func (c *clues) offerBrackets(s string) {
-	for {
-		i := indexBracket(s)
-		if i < 0 {
-			return
-		}
-		s = s[i+1:]
-		c.offerBracket(s)
-	}
-}
-
-// scan offers what stands behind every name that has the word in it.
-func scan(c *clues, s string, word *word) {
-	for at := 0; ; {
-		i := word.index(s[at:])
-		if i < 0 {
-			return
-		}
-		start := at + i
-		end := start + len(word.text)
-		for start > at && isName(s[start-1]) {
+		for start = probe; start > from && classes[s[start-1]]&hexDigit != 0; {
 			start--
 		}
-		for end < len(s) && isName(s[end]) {
+		for end = probe + 1; end < len(s) && classes[s[end]]&hexDigit != 0; {
 			end++
 		}
-		// People write "Trace ID" as well.
-		if end-start == len(word.text) && len(s) > end+3 && s[end] == ' ' && (s[end+1:end+3] == "ID" || s[end+1:end+3] == "id") && !isName(s[end+3]) {
-			end += 3
+		if end-start >= shortest {
+			return start, end
 		}
-		of := kindOf(s[start:end])
-		at = end
-		if of == other {
-			continue
-		}
-		value := skipSeparator(s[end:])
-		at = len(s) - len(value)
-		if at == end {
-			continue
-		}
-		value = value[:valueLength(value, of)]
-		c.offer(of, value)
-		at += len(value)
+		from, probe = end, end
 	}
+	return 0, 0
 }
 
-// skipSeparator passes over what stands between a name and its value.
-func skipSeparator(s string) string {
-	for i := range len(s) {
-		if i == 8 || strings.IndexByte(" \t\"'\\:=([<{>", s[i]) < 0 {
-			return s[i:]
+// offerDigits offers the value that the digits are part of, and returns its end, from where to look on. As a value ends where
+// no other byte belongs to one, none is walked twice.
+func (c *clues) offerDigits(s string, start, end int) int {
+	for start > 0 && classes[s[start-1]]&valuePart != 0 {
+		start--
+	}
+	for end < len(s) && classes[s[end]]&valuePart != 0 {
+		end++
+	}
+	var of kind
+	if strings.HasSuffix(s[:start], "Root=") && strings.HasPrefix(s[start:end], "1-") {
+		// The one field of X-Ray's header that is known wherever it stands.
+		of, start = xray, start-len("Root=")
+	} else {
+		start = projectBefore(s, start)
+		of = kindOf(nameBefore(s, start))
+	}
+	switch of {
+	case other:
+		return c.offerBracket(s, start, end)
+	case xray, jaeger, googleHeader:
+		for end < len(s) && classes[s[end]]&(valuePart|joint) != 0 {
+			end++
+		}
+		for classes[s[end-1]]&joint != 0 {
+			end--
 		}
 	}
-	return ""
+	c.offer(of, s[start:end])
+	return end
 }
 
-func valueLength(s string, of kind) int {
-	for i := range len(s) {
-		c := s[i]
-		if isName(c) && c != '.' && c != '/' || of == xray && (c == '=' || c == ';' || c == ':') {
-			continue
-		}
-		return i
+// nameBefore is the name that stands before a value, with nothing but separators between.
+func nameBefore(s string, start int) string {
+	end := start
+	for end > 0 && start-end <= maxSeparators && classes[s[end-1]]&separator != 0 {
+		end--
 	}
-	return len(s)
-}
-
-// indexBracket finds what looks like the brackets into which Java's tracers put ids without names:
-// [service,trace,span] and [trace-span].
-func indexBracket(s string) int {
-	for at := 0; ; {
-		i := strings.IndexByte(s[at:], '[')
-		if i < 0 {
-			return -1
-		}
-		at += i
-		// However far away the next closing bracket is, it is not looked for again and again.
-		if end := strings.IndexByte(s[at:min(len(s), at+maxBracket)], ']'); end > 32 {
-			var c clues
-			if c.offerBracket(s[at+1:]); c.traceSeen {
-				return at
+	if end == start || start-end > maxSeparators {
+		return ""
+	}
+	first := wordBefore(s, end)
+	// People write "Trace ID" as well.
+	if isID(s[first:end]) && first > 0 && s[first-1] == ' ' {
+		first = wordBefore(s, first-1)
+	}
+	if first > 0 && isPromising(s[first:end]) {
+		switch s[first-1] {
+		case '?', '&':
+			// What is in the query of a URL is about something else.
+			return ""
+		case ' ':
+			if isForeign(s[wordBefore(s, first-1) : first-1]) {
+				return ""
 			}
 		}
-		at++
 	}
+	return s[first:end]
 }
 
-func (c *clues) offerBracket(s string) {
-	end := strings.IndexByte(s, ']')
-	if end < 0 {
-		return
+// maxSeparators is how many separators may be between a name and its value: "\": \"" has five.
+const maxSeparators = 8
+
+// wordBefore is where the name that ends at end begins, or a place before which it is too long to be one.
+func wordBefore(s string, end int) int {
+	start := end
+	for start > 0 && end-start <= maxName && classes[s[start-1]]&namePart != 0 {
+		start--
 	}
-	s = s[:end]
-	if len(s) == 32+1+16 && s[32] == '-' {
-		c.offerPair(s[:32], s[33:])
-		return
+	return start
+}
+
+// projectBefore is where projects/project/traces/ begins, if that stands before start, and else start.
+func projectBefore(s string, start int) int {
+	if !strings.HasSuffix(s[:start], googleTraces) {
+		return start
 	}
-	_, rest, _ := strings.Cut(s, ",")
-	trace, rest, _ := strings.Cut(rest, ",")
-	span, sampled, more := strings.Cut(rest, ",")
+	low := max(0, start-maxField)
+	if i := strings.LastIndex(s[low:start], googleProjects); i >= 0 {
+		return low + i
+	}
+	return start
+}
+
+// offerBracket offers the ids that Java's tracers put into brackets without names, [service,trace,span] and [trace-span], and
+// returns where to look on.
+func (c *clues) offerBracket(s string, start, end int) int {
+	const short, trace, pair = 16, 32, 32 + 1 + 16
+	switch end - start {
+	case short, trace:
+	case pair:
+		if s[start+trace] == '-' && start > 0 && s[start-1] == '[' && end < len(s) && s[end] == ']' {
+			c.offerPair(s[start:start+trace], s[start+trace+1:end])
+		}
+		return end
+	default:
+		return end
+	}
+	before := strings.TrimRight(s[max(0, start-maxField):start], " ")
+	if before == "" || before[len(before)-1] != ',' {
+		return end
+	}
+	before = before[:len(before)-1]
+	if i := strings.LastIndexAny(before, "[],"); i < 0 || before[i] != '[' {
+		return end
+	}
+	after := s[end:min(len(s), end+maxField)]
+	closing := strings.IndexByte(after, ']')
+	if closing < 0 || after[0] != ',' {
+		return end
+	}
+	span, sampled, more := strings.Cut(after[1:closing], ",")
 	if !more || sampled == "" || sampled == "true" || sampled == "false" {
-		c.offerPair(strings.TrimSpace(trace), strings.TrimSpace(span))
+		c.offerPair(s[start:end], strings.TrimSpace(span))
 	}
+	return end + closing
 }
 
 func (c *clues) offerPair(trace, span string) {
 	t, traceOK := parseTrace(trace)
 	s, spanOK := parseSpan(span)
-	if traceOK && spanOK && strings.IndexByte(trace, '-') < 0 {
-		c.offerTrace(t)
-		c.offerSpan(s)
+	if traceOK && spanOK {
+		c.trace.offer(t)
+		c.span.offer(s)
 	}
 }
 
-func isName(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == '-' || c == '.' || c == '/'
-}
+// class says what a byte can be part of.
+type class uint8
 
-// word is one that is looked for in any case.
-type word struct {
-	text string
-	// leap says for each byte how far on the end of the word may be, if the byte stands where its end could have been.
-	leap [256]uint8
-}
-
-var (
-	traceWord = newWord("trace")
-	spanWord  = newWord("span")
-	b3Word    = newWord("b3")
+const (
+	hexDigit class = 1 << iota
+	// valuePart is what an id consists of, and namePart what a name does.
+	valuePart
+	namePart
+	// separator stands between a name and its value, joint between the parts of some values.
+	separator
+	joint
 )
 
-func newWord(text string) *word {
-	w := &word{text: text}
-	for i := range w.leap {
-		w.leap[i] = uint8(len(text))
-	}
-	for i := range len(text) {
-		w.leap[text[i]] = uint8(len(text) - 1 - i)
-		if 'a' <= text[i] && text[i] <= 'z' {
-			w.leap[text[i]-'a'+'A'] = uint8(len(text) - 1 - i)
-		}
-	}
-	return w
-}
+const joints = ":;=@/"
 
-func (w *word) index(s string) int {
-	last := len(w.text) - 1
-	for i := last; i < len(s); {
-		if leap := w.leap[s[i]]; leap > 0 {
-			i += int(leap)
-			continue
+var classes = func() (of [256]class) {
+	add := func(bytes string, c class) {
+		for i := range len(bytes) {
+			of[bytes[i]] |= c
 		}
-		j := 1
-		for j <= last && w.is(s[i-j], last-j) {
-			j++
-		}
-		if j > last {
-			return i - last
-		}
-		i++
 	}
-	return -1
-}
-
-func (w *word) is(c byte, at int) bool {
-	return c == w.text[at] || 'A' <= c && c <= 'Z' && c-'A'+'a' == w.text[at]
-}
+	add("0123456789abcdefABCDEF", hexDigit)
+	for c := range of {
+		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == '-' {
+			of[c] |= valuePart | namePart
+		}
+	}
+	add("./@", namePart)
+	add(" \t\"'\\:=([<{>", separator)
+	add(joints, joint)
+	return of
+}()
