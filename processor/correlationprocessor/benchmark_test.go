@@ -36,14 +36,14 @@ func BenchmarkTraces(b *testing.B) {
 		}
 	})
 	b.Run("correlate", func(b *testing.B) {
-		t := newTraces(benchmarkBase(b), consumertest.NewNop())
+		t := benchmarkTracesOf(b, benchmarkBase(b))
 		fill(b, t)
 		fresh := stock(b, unmarshal)
 		b.ReportAllocs()
 		for n := uint64(0); b.Loop(); n++ {
 			batch := fresh()
 			renumber(batch, n)
-			t.correlate(b.Context(), now(), batch)
+			t.learn(b.Context(), now(), batch)
 		}
 	})
 }
@@ -64,9 +64,9 @@ func BenchmarkLogs(b *testing.B) {
 		})
 		b.Run(shape+"/correlate", func(b *testing.B) {
 			base := benchmarkBase(b)
-			spans := newTraces(base, consumertest.NewNop())
+			spans := benchmarkTracesOf(b, base)
 			fill(b, spans)
-			spans.correlate(b.Context(), now(), benchmarkTraces())
+			spans.learn(b.Context(), now(), benchmarkTraces())
 			l := newLogs(base, consumertest.NewNop())
 			fresh := stock(b, unmarshal)
 			b.ReportAllocs()
@@ -92,7 +92,7 @@ func BenchmarkMetrics(b *testing.B) {
 	})
 	b.Run("correlate", func(b *testing.B) {
 		base := benchmarkBase(b)
-		newTraces(base, consumertest.NewNop()).correlate(b.Context(), now(), benchmarkTraces())
+		benchmarkTracesOf(b, base).learn(b.Context(), now(), benchmarkTraces())
 		m := newMetrics(base, consumertest.NewNop())
 		fresh := stock(b, unmarshal)
 		b.ReportAllocs()
@@ -100,6 +100,12 @@ func BenchmarkMetrics(b *testing.B) {
 			m.correlate(b.Context(), now(), fresh())
 		}
 	})
+}
+
+func benchmarkTracesOf(tb testing.TB, base *correlation) *traces {
+	t, err := newTraces(base, consumertest.NewNop())
+	require.NoError(tb, err)
+	return t
 }
 
 // stock hands out batches that nothing was added to yet, and makes new ones while the clock stands still.
@@ -136,7 +142,7 @@ func fill(tb testing.TB, t *traces) {
 		fresh := ptrace.NewTraces()
 		batch.CopyTo(fresh)
 		renumber(fresh, 1<<32+n)
-		t.correlate(tb.Context(), now(), fresh)
+		t.learn(tb.Context(), now(), fresh)
 	}
 }
 

@@ -2,6 +2,7 @@ package correlationprocessor
 
 import (
 	"context"
+	"hash/maphash"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -10,9 +11,15 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
 
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/activity"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/hold"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/metadata"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/note"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/place"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/series"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/severity"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/shared"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
 )
@@ -20,27 +27,73 @@ import (
 const (
 	attributeLayer          = "throughline.layer"
 	attributeMatch          = "throughline.match"
+	attributeServices       = "throughline.services"
 	attributeEntryService   = "throughline.entry.service"
 	attributeEntryOperation = "throughline.entry.operation"
 	attributeTraceFailed    = "throughline.trace.failed"
+	prefixContext           = "throughline.context."
 
-	attributeInstance = "service.instance.id"
+	attributeInstance   = "service.instance.id"
+	attributeErrorType  = "error.type"
+	attributeThreadID   = "thread.id"
+	attributeThreadName = "thread.name"
 )
 
 // memory is what the processors of one component ID share.
 type memory struct {
-	spans  *store.Store
-	series *series.Index
+	spans    *store.Store
+	series   *series.Index
+	places   *place.Index
+	notes    *note.Index
+	activity *activity.Index
 }
 
 // memories keeps the memory of each component ID for as long as one of its processors runs.
 type memories = shared.Map[component.ID, *memory]
 
-func newMemory(config StoreConfig) *memory {
-	return &memory{
-		spans:  store.New(config.MaxBytes/4*3, config.Retention),
-		series: series.NewIndex(config.MaxBytes/4, config.Retention),
+// shares are the parts of the memory that each part of the job may take, for as long as it is in use.
+const (
+	spansShare    = 8
+	seriesShare   = 3
+	placesShare   = 2
+	notesShare    = 2
+	activityShare = 1
+	holdShare     = 8
+)
+
+// activityDepth is how many spans of each instance are remembered for inferring: what comes of a busy one while a record
+// waits. It is a power of two.
+const activityDepth = 512
+
+// share is how much of the configured memory a part of the job may take.
+func (c *Config) share(n int64) int64 {
+	all := int64(spansShare + seriesShare + placesShare + notesShare)
+	if c.Logs.InferContext {
+		all += activityShare
 	}
+	if c.Logs.Hold > 0 {
+		all += holdShare
+	}
+	if c.Traces.Hold > 0 {
+		all += holdShare
+	}
+	return c.Store.MaxBytes * n / all
+}
+
+func newMemory(config *Config) *memory {
+	return &memory{
+		spans:    store.New(config.share(spansShare), config.Store.Retention, config.Logs.Keep.SlowAbove),
+		series:   series.NewIndex(config.share(seriesShare), config.Store.Retention),
+		places:   place.NewIndex(config.share(placesShare), config.Store.Retention),
+		notes:    note.New(config.share(notesShare), config.Store.Retention, config.noted()),
+		activity: activity.New(config.share(activityShare), config.Store.Retention, activityDepth),
+	}
+}
+
+// noted says which records are remembered for their spans.
+func (c *Config) noted() note.Config {
+	lowest, _ := severity.Parse(c.Traces.AttachLogs.MinSeverity) // has been validated
+	return note.Config{MinSeverity: lowest, MaxPerSpan: c.Traces.AttachLogs.MaxPerSpan, Attributes: c.Traces.AttachLogs.Attributes}
 }
 
 // correlation is what the processors of all three signals have in common.
@@ -51,6 +104,9 @@ type correlation struct {
 	memories  *memories
 	release   func() bool
 	telemetry *metadata.TelemetryBuilder
+	settings  component.TelemetrySettings
+	// placesMatter is whether anybody wants to know what services run on, or call.
+	placesMatter bool
 }
 
 func newCorrelation(set processor.Settings, config *Config, shared *memories) (*correlation, error) {
@@ -58,14 +114,17 @@ func newCorrelation(set processor.Settings, config *Config, shared *memories) (*
 	if err != nil {
 		return nil, err
 	}
-	return &correlation{id: set.ID, config: config, memories: shared, telemetry: telemetry}, nil
+	return &correlation{
+		id: set.ID, config: config, memories: shared, telemetry: telemetry, settings: set.TelemetrySettings,
+		placesMatter: config.Metrics.Services || len(config.Traces.ContextMetrics) > 0,
+	}, nil
 }
 
 func (c *correlation) Start(context.Context, component.Host) error {
 	first := false
 	c.memory, c.release = c.memories.Acquire(c.id, func() *memory {
 		first = true
-		return newMemory(c.config.Store)
+		return newMemory(c.config)
 	})
 	if !first {
 		return nil
@@ -76,26 +135,30 @@ func (c *correlation) Start(context.Context, component.Host) error {
 // observe reports on the memory. Whoever made it does so for all who share it.
 func (c *correlation) observe() error {
 	if err := c.telemetry.RegisterCorrelationStoreSizeCallback(func(_ context.Context, o metric.Int64Observer) error {
-		o.Observe(c.spans.Size() + c.series.Size())
+		o.Observe(c.spans.Size() + c.series.Size() + c.places.Size() + c.notes.Size() + c.activity.Size())
 		return nil
 	}); err != nil {
 		return err
 	}
-	type evictions struct{ age, bytes metric.MeasurementOption }
-	of := func(item string) evictions {
-		option := func(reason string) metric.MeasurementOption {
-			return metric.WithAttributeSet(attribute.NewSet(attribute.String("item", item), attribute.String("reason", reason)))
-		}
-		return evictions{age: option("age"), bytes: option("bytes")}
+	option := func(item, reason string) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(attribute.String("item", item), attribute.String("reason", reason)))
 	}
-	spans, all := of("span"), of("series")
+	type part struct {
+		evicted    func() store.Evictions
+		age, bytes metric.MeasurementOption
+	}
+	var parts []part
+	for item, evicted := range map[string]func() store.Evictions{
+		"span": c.spans.Evicted, "series": c.series.Evicted, "place": c.places.Evicted, "note": c.notes.Evicted, "activity": c.activity.Evicted,
+	} {
+		parts = append(parts, part{evicted, option(item, "age"), option(item, "bytes")})
+	}
 	return c.telemetry.RegisterCorrelationStoreEvictionsCallback(func(_ context.Context, o metric.Int64Observer) error {
-		gone := c.spans.Evicted()
-		o.Observe(gone.Age, spans.age)
-		o.Observe(gone.Bytes, spans.bytes)
-		gone = c.series.Evicted()
-		o.Observe(gone.Age, all.age)
-		o.Observe(gone.Bytes, all.bytes)
+		for _, p := range parts {
+			gone := p.evicted()
+			o.Observe(gone.Age, p.age)
+			o.Observe(gone.Bytes, p.bytes)
+		}
 		return nil
 	})
 }
@@ -106,6 +169,38 @@ func (c *correlation) Shutdown(context.Context) error {
 		c.release()
 	}
 	return nil
+}
+
+// queueSettings are what the queues of both signals have in common.
+func queueSettings[T any](c *correlation, signal string, wait time.Duration, send func(context.Context, T) error) hold.Settings[T] {
+	of := attribute.String("signal", signal)
+	var delays [hold.ReasonCount][]metric.RecordOption
+	for reason := range delays {
+		set := attribute.NewSet(of, attribute.String("reason", hold.Reason(reason).String()))
+		delays[reason] = []metric.RecordOption{metric.WithAttributeSet(set)}
+	}
+	lost := []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(of))}
+	return hold.Settings[T]{
+		Hold:     wait,
+		MaxBytes: c.config.share(holdShare),
+		Send:     send,
+		Released: func(reason hold.Reason, waited int64) {
+			c.telemetry.CorrelationHoldDelay.Record(context.Background(), time.Duration(waited).Seconds(), delays[reason]...)
+		},
+		Lost: func(items int, err error) {
+			c.telemetry.CorrelationHoldLost.Add(context.Background(), int64(items), lost...)
+			c.settings.Logger.Error("What was held is lost, since the next consumer refuses it", zap.String("signal", signal), zap.Int("items", items), zap.Error(err))
+		},
+	}
+}
+
+// observeHeld reports on a queue.
+func (c *correlation) observeHeld(signal string, held func() hold.Amount) error {
+	of := metric.WithAttributeSet(attribute.NewSet(attribute.String("signal", signal)))
+	return c.telemetry.RegisterCorrelationHeldCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(held().Bytes, of)
+		return nil
+	})
 }
 
 // Capabilities says that attributes are added to what passes.
@@ -131,6 +226,21 @@ func text(attributes pcommon.Map, key string) string {
 		return value.Str()
 	}
 	return ""
+}
+
+// thread is a hash of the thread that a span or record names, or 0.
+func (c *correlation) thread(attributes pcommon.Map) uint64 {
+	for _, key := range [...]string{attributeThreadID, attributeThreadName} {
+		if value, ok := attributes.Get(key); ok {
+			switch value.Type() {
+			case pcommon.ValueTypeInt:
+				return maphash.Comparable(c.series.Seed, value.Int())
+			case pcommon.ValueTypeStr:
+				return maphash.String(c.series.Seed, value.Str())
+			}
+		}
+	}
+	return 0
 }
 
 // options makes what is needed for counting by reason, once for all.

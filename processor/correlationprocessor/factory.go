@@ -22,7 +22,7 @@ func NewFactory() processor.Factory {
 			if err != nil {
 				return nil, err
 			}
-			return newTraces(base, next), nil
+			return newTraces(base, next)
 		}, metadata.TracesStability),
 		processor.WithMetrics(func(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Metrics) (processor.Metrics, error) {
 			base, err := newCorrelation(set, cfg.(*Config), shared)

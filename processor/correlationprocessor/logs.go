@@ -3,7 +3,10 @@ package correlationprocessor
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"sync"
 
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -11,114 +14,304 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/throughline-otel/throughline/internal/layer"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/activity"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/hold"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/keep"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/place"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recovery"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
 )
 
 // match is how a record came to its trace.
-type match int
+type match uint8
 
 const (
 	matchNone match = iota
 	matchContext
 	matchRecovered
+	matchInferred
 	matchCount
 )
 
-var matchNames = [matchCount]string{matchNone: "none", matchContext: "context", matchRecovered: "recovered"}
+var matchNames = [matchCount]string{
+	matchNone: "none", matchContext: "context", matchRecovered: "recovered", matchInferred: "inferred",
+}
 
 // gap is what is missing from the whole story of a record.
-type gap int
+type gap uint8
 
 const (
 	gapNone gap = iota
 	gapNoID
 	gapHalfID
+	gapAmbiguous
 	gapTrace
 	gapSpan
 	gapCount
 )
 
 var gapNames = [gapCount]string{
-	gapNone:   "",
-	gapNoID:   "no_id",
-	gapHalfID: "half_id_of_unknown_trace",
-	gapTrace:  "trace_not_seen",
-	gapSpan:   "span_not_seen",
+	gapNone:      "",
+	gapNoID:      "no_id",
+	gapHalfID:    "half_id_of_unknown_trace",
+	gapAmbiguous: "several_spans_fit",
+	gapTrace:     "trace_not_seen",
+	gapSpan:      "span_not_seen",
 }
 
-// maxAdded is how many attributes a record can get.
-const maxAdded = 5
+// identity is what is known about a record's ids before its span has been looked for.
+type identity struct {
+	match match
+	gap   gap
+}
+
+// outcomeNames are of what became of a trace.
+var outcomeNames = [...]string{store.Unknown: "unknown", store.Fine: "fine", store.Slow: "slow", store.Failed: "failed"}
+
+// The decisions of the policy.
+const (
+	kept = iota
+	dropped
+	decisionCount
+)
 
 type logs struct {
 	*correlation
-	next    consumer.Logs
-	options [matchCount][gapCount][]metric.AddOption
+	next   consumer.Logs
+	policy keep.Policy
+	// queue is nil where nothing is held.
+	queue     *hold.Queue[plog.Logs]
+	counters  [matchCount][gapCount][]metric.AddOption
+	decisions [decisionCount][len(outcomeNames)][]metric.AddOption
+	// scratches are for one batch at a time each.
+	scratches sync.Pool
+}
+
+// recordScratch knows where the records of a resource were written, if somebody asks.
+type recordScratch struct {
+	here      place.Places
+	instances []uint64
 }
 
 func newLogs(base *correlation, next consumer.Logs) *logs {
-	l := &logs{correlation: base, next: next}
+	l := &logs{
+		correlation: base,
+		next:        next,
+		policy:      base.config.policy(),
+		scratches:   sync.Pool{New: func() any { return new(recordScratch) }},
+	}
+	if wait := base.config.Logs.Hold; wait > 0 {
+		l.queue = hold.NewLogs(queueSettings(base, "logs", wait, l.send))
+	}
+	for decision, name := range [decisionCount]string{kept: "kept", dropped: "dropped"} {
+		for outcome, of := range outcomeNames {
+			set := attribute.NewSet(attribute.String("decision", name), attribute.String("outcome", of))
+			l.decisions[decision][outcome] = []metric.AddOption{metric.WithAttributeSet(set)}
+		}
+	}
 	for m, match := range matchNames {
 		for g, gap := range gapNames {
 			set := []attribute.KeyValue{attribute.String("match", match)}
 			if gap != "" {
 				set = append(set, attribute.String("reason", gap))
 			}
-			l.options[m][g] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(set...))}
+			l.counters[m][g] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(set...))}
 		}
 	}
 	return l
 }
 
+func (l *logs) Start(ctx context.Context, host component.Host) error {
+	if err := l.correlation.Start(ctx, host); err != nil || l.queue == nil {
+		return err
+	}
+	l.queue.Start()
+	return l.observeHeld("logs", l.queue.Held)
+}
+
+// Shutdown hands on what is held before it lets go of what is remembered.
+func (l *logs) Shutdown(ctx context.Context) error {
+	var err error
+	if l.queue != nil {
+		err = l.queue.Shutdown(ctx)
+	}
+	return errors.Join(err, l.correlation.Shutdown(ctx))
+}
+
 func (l *logs) ConsumeLogs(ctx context.Context, batch plog.Logs) error {
-	l.correlate(ctx, now(), batch)
+	now := now()
+	if l.queue == nil {
+		l.correlate(ctx, now, batch)
+		return l.send(ctx, batch)
+	}
+	waiting := l.identify(now, batch)
+	if !l.ready(now, waiting) && l.queue.Add(ctx, batch, hold.Wait{
+		Ready:   func(now int64) bool { return l.ready(now, waiting) },
+		Prepare: func(ctx context.Context, now int64) { l.join(ctx, now, waiting) },
+	}) {
+		return nil
+	}
+	l.join(ctx, now, waiting)
+	return l.send(ctx, batch)
+}
+
+// send hands on what the policy has left.
+func (l *logs) send(ctx context.Context, batch plog.Logs) error {
+	if batch.ResourceLogs().Len() == 0 {
+		return nil
+	}
 	return l.next.ConsumeLogs(ctx, batch)
 }
 
+// tally counts records by how they were joined.
+type tally [matchCount][gapCount]int64
+
+func (t *tally) report(ctx context.Context, l *logs) {
+	for m := range t {
+		for g, count := range t[m] {
+			if count > 0 {
+				l.telemetry.CorrelationRecords.Add(ctx, count, l.counters[m][g]...)
+			}
+		}
+	}
+}
+
+// correlate does all that there is to do with a batch for which nothing is waited.
 func (l *logs) correlate(ctx context.Context, now int64, batch plog.Logs) {
-	var counts [matchCount][gapCount]int64
-	for i := range batch.ResourceLogs().Len() {
-		scopes := batch.ResourceLogs().At(i).ScopeLogs()
-		for j := range scopes.Len() {
-			records := scopes.At(j).LogRecords()
-			for k := range records.Len() {
-				match, gap := l.record(now, records.At(k))
+	var counts tally
+	scratch := l.scratches.Get().(*recordScratch)
+	defer l.scratches.Put(scratch)
+	for _, resource := range batch.ResourceLogs().All() {
+		l.locate(resource.Resource(), scratch)
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, record := range scope.LogRecords().All() {
+				match, gap := l.joinRecord(now, record, scratch, l.identifyRecord(now, record))
 				counts[match][gap]++
 			}
 		}
 	}
-	for m := range counts {
-		for g, count := range counts[m] {
-			if count > 0 {
-				l.telemetry.CorrelationRecords.Add(ctx, count, l.options[m][g]...)
+	counts.report(ctx, l)
+	l.keep(ctx, now, batch)
+}
+
+// waitingLogs is a batch whose records wait for their spans.
+type waitingLogs struct {
+	batch plog.Logs
+	// identities are those of the records, one after the other.
+	identities []identity
+	// awaited are the spans that have not been seen when the batch came.
+	awaited []spanID
+	// forever is whether something is in it of which nobody knows what it waits for.
+	forever bool
+}
+
+type spanID struct {
+	trace pcommon.TraceID
+	span  pcommon.SpanID
+}
+
+// identify finds out whom the records of a batch are about, without looking for their spans.
+func (l *logs) identify(now int64, batch plog.Logs) *waitingLogs {
+	waiting := &waitingLogs{batch: batch, identities: make([]identity, 0, batch.LogRecordCount())}
+	for _, resource := range batch.ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, record := range scope.LogRecords().All() {
+				id := l.identifyRecord(now, record)
+				waiting.identities = append(waiting.identities, id)
+				if id.match == matchNone {
+					waiting.forever = waiting.forever || l.config.Logs.InferContext || id.gap == gapHalfID
+					continue
+				}
+				of := spanID{record.TraceID(), record.SpanID()}
+				if n := len(waiting.awaited); n == 0 || waiting.awaited[n-1] != of {
+					waiting.awaited = append(waiting.awaited, of)
+				}
 			}
 		}
 	}
+	return waiting
 }
 
-func (l *logs) record(now int64, record plog.LogRecord) (match, gap) {
-	kind := matchContext
+// ready tells whether nothing is left to wait for, and remembers what has come.
+func (l *logs) ready(now int64, waiting *waitingLogs) bool {
+	for n := len(waiting.awaited); n > 0; n = len(waiting.awaited) {
+		last := waiting.awaited[n-1]
+		known, ok := l.spans.Context(now, last.trace, last.span)
+		if !ok || !known.SpanSeen && !last.span.IsEmpty() || l.policy != (keep.Policy{}) && !known.RootSeen {
+			return false
+		}
+		waiting.awaited = waiting.awaited[:n-1]
+	}
+	return !waiting.forever
+}
+
+// join adds to the records of a batch that has waited what is known now.
+func (l *logs) join(ctx context.Context, now int64, waiting *waitingLogs) {
+	var counts tally
+	scratch := l.scratches.Get().(*recordScratch)
+	defer l.scratches.Put(scratch)
+	next := 0
+	for _, resource := range waiting.batch.ResourceLogs().All() {
+		l.locate(resource.Resource(), scratch)
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, record := range scope.LogRecords().All() {
+				match, gap := l.joinRecord(now, record, scratch, waiting.identities[next])
+				counts[match][gap]++
+				next++
+			}
+		}
+	}
+	counts.report(ctx, l)
+	l.keep(ctx, now, waiting.batch)
+}
+
+// identifyRecord fills empty ids, if the record has them elsewhere, and takes note of what its span should know.
+func (l *logs) identifyRecord(now int64, record plog.LogRecord) identity {
+	id := identity{match: matchContext}
 	if record.TraceID().IsEmpty() || record.SpanID().IsEmpty() {
 		filled, why := l.recover(now, record)
 		switch {
 		case filled:
-			kind = matchRecovered
+			id.match = matchRecovered
 		case record.TraceID().IsEmpty():
-			return matchNone, why
+			return identity{gap: why}
 		}
 	}
+	l.notes.Add(now, record)
+	return id
+}
 
+// joinRecord adds what is known about the record's span and trace.
+func (l *logs) joinRecord(now int64, record plog.LogRecord, scratch *recordScratch, id identity) (match, gap) {
+	if id.gap == gapHalfID {
+		// The trace may have come meanwhile.
+		id = l.identifyRecord(now, record)
+	}
+	if id.gap == gapNoID && l.config.Logs.InferContext {
+		id = l.inferRecord(now, record, scratch)
+	}
+	if id.match == matchNone {
+		return id.match, id.gap
+	}
 	known, ok := l.spans.Context(now, record.TraceID(), record.SpanID())
 	attributes := record.Attributes()
-	attributes.EnsureCapacity(attributes.Len() + maxAdded)
-	add(attributes, attributeMatch, matchNames[kind])
+	added := 1
+	if known.Layer != layer.Unknown {
+		added++
+	}
+	if known.RootSeen {
+		added += 3
+	}
+	attributes.EnsureCapacity(attributes.Len() + added)
+	add(attributes, attributeMatch, matchNames[id.match])
 	if !ok {
-		return kind, gapTrace
+		return id.match, gapTrace
 	}
 	if known.Layer != layer.Unknown {
 		add(attributes, attributeLayer, known.Layer.String())
 	}
-	if known.Entry != nil {
-		if known.Entry.Name != "" {
+	if known.RootSeen {
+		if known.Entry != nil && known.Entry.Name != "" {
 			add(attributes, attributeEntryService, known.Entry.Name)
 		}
 		add(attributes, attributeEntryOperation, known.Operation)
@@ -127,9 +320,35 @@ func (l *logs) record(now int64, record plog.LogRecord) (match, gap) {
 		}
 	}
 	if !known.SpanSeen {
-		return kind, gapSpan
+		return id.match, gapSpan
 	}
-	return kind, gapNone
+	return id.match, gapNone
+}
+
+// locate finds out where the records of a resource were written.
+func (l *logs) locate(resource pcommon.Resource, scratch *recordScratch) {
+	if l.config.Logs.InferContext {
+		l.places.Resource(&scratch.here, resource.Attributes())
+		scratch.instances = scratch.here.AppendInstances(scratch.instances[:0])
+	}
+}
+
+// inferRecord gives a record without any id the only span that can have been active where and when it was written.
+func (l *logs) inferRecord(now int64, record plog.LogRecord, scratch *recordScratch) identity {
+	thread := l.thread(record.Attributes())
+	for _, instance := range scratch.instances {
+		trace, span, verdict := l.activity.Find(now, activity.Instance{High: instance}, thread, int64(record.Timestamp()))
+		switch verdict {
+		case activity.Fits:
+			record.SetTraceID(trace)
+			record.SetSpanID(span)
+			l.notes.Add(now, record)
+			return identity{match: matchInferred}
+		case activity.Ambiguous:
+			return identity{gap: gapAmbiguous}
+		}
+	}
+	return identity{gap: gapNoID}
 }
 
 // recover fills what the sender left empty, and nothing else. What the record says elsewhere must not contradict what
@@ -175,4 +394,39 @@ func (l *logs) resolve(now int64, given pcommon.TraceID, half uint64) (pcommon.T
 		return given, binary.BigEndian.Uint64(given[8:]) == half
 	}
 	return l.spans.Resolve(now, half)
+}
+
+// keep drops the records that the policy does not let through, and what that leaves empty.
+func (l *logs) keep(ctx context.Context, now int64, batch plog.Logs) {
+	if l.policy == (keep.Policy{}) {
+		return
+	}
+	var counts [decisionCount][len(outcomeNames)]int64
+	batch.ResourceLogs().RemoveIf(func(resource plog.ResourceLogs) bool {
+		before := resource.ScopeLogs().Len()
+		resource.ScopeLogs().RemoveIf(func(scope plog.ScopeLogs) bool {
+			before := scope.LogRecords().Len()
+			scope.LogRecords().RemoveIf(func(record plog.LogRecord) bool {
+				outcome := store.Unknown
+				if !record.TraceID().IsEmpty() {
+					outcome, _ = l.spans.Decide(now, record.TraceID())
+				}
+				if l.policy.Keeps(outcome, record.SeverityNumber()) {
+					counts[kept][outcome]++
+					return false
+				}
+				counts[dropped][outcome]++
+				return true
+			})
+			return before > 0 && scope.LogRecords().Len() == 0
+		})
+		return before > 0 && resource.ScopeLogs().Len() == 0
+	})
+	for decision := range counts {
+		for outcome, count := range counts[decision] {
+			if count > 0 {
+				l.telemetry.CorrelationKept.Add(ctx, count, l.decisions[decision][outcome]...)
+			}
+		}
+	}
 }

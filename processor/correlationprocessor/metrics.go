@@ -2,42 +2,79 @@ package correlationprocessor
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/throughline-otel/throughline/internal/service"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/bucket"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/place"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/series"
+)
+
+// fate is what became of a point that can have exemplars.
+type fate int
+
+const (
+	pointGiven fate = iota
+	pointMatched
+	pointNoSource
+	pointNoSpan
+	fateCount
 )
 
 type metrics struct {
 	*correlation
 	next consumer.Metrics
+	// contextNumbers are those of the metrics whose values spans get.
+	contextNumbers map[string]uint8
+	fates          [fateCount][]metric.AddOption
 	// scratches are for one batch at a time each.
 	scratches sync.Pool
 }
 
 type pointScratch struct {
 	picker series.Picker
-	keys   []series.Key
-	added  int64
+	// named is whether the resource is a service, and pickable is whether spans of the resource's service have been seen.
+	named, pickable bool
+	keys            []series.Key
+	done            []bool
+	fates           [fateCount]int64
+	added           int64
+	// here is where the resource is, and there what a point is about.
+	here, there place.Places
+	located     bool
+	services    int64
 }
 
 func newMetrics(base *correlation, next consumer.Metrics) *metrics {
-	return &metrics{
-		correlation: base,
-		next:        next,
-		scratches:   sync.Pool{New: func() any { return new(pointScratch) }},
+	m := &metrics{
+		correlation:    base,
+		next:           next,
+		contextNumbers: map[string]uint8{},
+		scratches:      sync.Pool{New: func() any { return new(pointScratch) }},
 	}
+	for number, name := range base.config.Traces.ContextMetrics {
+		m.contextNumbers[name] = uint8(number)
+	}
+	for f, set := range [fateCount][]attribute.KeyValue{
+		pointGiven:    {attribute.String("match", "given")},
+		pointMatched:  {attribute.String("match", "matched")},
+		pointNoSource: {attribute.String("match", "none"), attribute.String("reason", "service_not_seen")},
+		pointNoSpan:   {attribute.String("match", "none"), attribute.String("reason", "no_span_fits")},
+	} {
+		m.fates[f] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(set...))}
+	}
+	return m
 }
 
 func (m *metrics) ConsumeMetrics(ctx context.Context, batch pmetric.Metrics) error {
-	if m.config.Metrics.Exemplars.Enabled {
-		m.correlate(ctx, now(), batch)
-	}
+	m.correlate(ctx, now(), batch)
 	return m.next.ConsumeMetrics(ctx, batch)
 }
 
@@ -48,29 +85,79 @@ func (m *metrics) correlate(ctx context.Context, now int64, batch pmetric.Metric
 		resource := batch.ResourceMetrics().At(i)
 		attributes := resource.Resource().Attributes()
 		of := service.Of(attributes)
-		if of.Name == "" || !scratch.picker.Reset(m.series, now, of, text(attributes, attributeInstance)) {
-			continue
-		}
+		scratch.named = of.Name != ""
+		scratch.pickable = scratch.named && scratch.picker.Reset(m.series, now, of, text(attributes, attributeInstance))
+		scratch.located = false
 		scopes := resource.ScopeMetrics()
 		for j := range scopes.Len() {
 			all := scopes.At(j).Metrics()
 			for k := range all.Len() {
-				m.metric(all.At(k), scratch)
+				if m.config.Metrics.Exemplars.Enabled {
+					m.exemplify(all.At(k), scratch)
+				}
+				m.locate(now, attributes, all.At(k), scratch)
 			}
 		}
 	}
 	if scratch.added > 0 {
 		m.telemetry.CorrelationExemplars.Add(ctx, scratch.added)
-		scratch.added = 0
 	}
+	for f, count := range scratch.fates {
+		if count > 0 {
+			m.telemetry.CorrelationPoints.Add(ctx, count, m.fates[f]...)
+		}
+	}
+	if scratch.services > 0 {
+		m.telemetry.CorrelationServices.Add(ctx, scratch.services)
+	}
+	scratch.added, scratch.services, scratch.fates = 0, 0, [fateCount]int64{}
 }
 
-func (m *metrics) metric(metric pmetric.Metric, scratch *pointScratch) {
-	switch metric.Type() {
+// locate tells the points of hosts, containers, databases and the like which services run on them or call them, and
+// remembers the values that the spans of these services are to get.
+func (m *metrics) locate(now int64, resource pcommon.Map, given pmetric.Metric, scratch *pointScratch) {
+	number, wanted := m.contextNumbers[given.Name()]
+	about := place.SubjectOf(given.Name())
+	// What a service says of itself, it need not be told.
+	if !wanted && (!m.config.Metrics.Services || scratch.named && !about.Known()) {
+		return
+	}
+	if !scratch.located {
+		m.places.Resource(&scratch.here, resource)
+		scratch.located = true
+	}
+	eachPoint(given, func(attributes pcommon.Map, value float64, at pcommon.Timestamp) {
+		if !m.places.Described(&scratch.there, about, resource, &scratch.here, attributes) {
+			return
+		}
+		if wanted {
+			m.places.Record(now, &scratch.there, number, int64(at), value)
+		}
+		if !m.config.Metrics.Services {
+			return
+		}
+		services := m.places.Services(now, &scratch.there)
+		if len(services) == 0 {
+			return
+		}
+		if into, exists := attributes.GetOrPutEmpty(attributeServices); !exists {
+			list := into.SetEmptySlice()
+			list.EnsureCapacity(len(services))
+			for _, name := range services {
+				list.AppendEmpty().SetStr(name)
+			}
+			scratch.services++
+		}
+	})
+}
+
+// exemplify adds exemplars to the points of a metric that counts spans.
+func (m *metrics) exemplify(given pmetric.Metric, scratch *pointScratch) {
+	switch given.Type() {
 	case pmetric.MetricTypeHistogram:
-		if unit, ok := series.DurationUnit(metric.Name(), metric.Unit()); ok {
-			points := metric.Histogram().DataPoints()
-			exemplify(m, metric.Name(), scratch, points, func(point pmetric.HistogramDataPoint) exemplar {
+		if unit, ok := series.DurationUnit(given.Name(), given.Unit()); ok {
+			points := given.Histogram().DataPoints()
+			pickEach(m, given.Name(), scratch, points, func(point pmetric.HistogramDataPoint) exemplar {
 				return exemplar{
 					skip:  point.Count() == 0,
 					into:  point.Exemplars(),
@@ -80,9 +167,9 @@ func (m *metrics) metric(metric pmetric.Metric, scratch *pointScratch) {
 			})
 		}
 	case pmetric.MetricTypeExponentialHistogram:
-		if unit, ok := series.DurationUnit(metric.Name(), metric.Unit()); ok {
-			points := metric.ExponentialHistogram().DataPoints()
-			exemplify(m, metric.Name(), scratch, points, func(point pmetric.ExponentialHistogramDataPoint) exemplar {
+		if unit, ok := series.DurationUnit(given.Name(), given.Unit()); ok {
+			points := given.ExponentialHistogram().DataPoints()
+			pickEach(m, given.Name(), scratch, points, func(point pmetric.ExponentialHistogramDataPoint) exemplar {
 				return exemplar{
 					skip:  point.Count() == 0,
 					into:  point.Exemplars(),
@@ -93,9 +180,9 @@ func (m *metrics) metric(metric pmetric.Metric, scratch *pointScratch) {
 		}
 	case pmetric.MetricTypeSum:
 		// What goes up and down is about what goes on, and a span that is known is over.
-		if metric.Sum().IsMonotonic() && series.CountsItems(metric.Unit()) {
-			points := metric.Sum().DataPoints()
-			exemplify(m, metric.Name(), scratch, points, func(point pmetric.NumberDataPoint) exemplar {
+		if given.Sum().IsMonotonic() && series.CountsItems(given.Unit()) {
+			points := given.Sum().DataPoints()
+			pickEach(m, given.Name(), scratch, points, func(point pmetric.NumberDataPoint) exemplar {
 				return exemplar{
 					skip:  point.IntValue() == 0 && point.DoubleValue() == 0,
 					into:  point.Exemplars(),
@@ -130,36 +217,70 @@ type exemplar struct {
 	place func(duration int64) int
 }
 
-func exemplify[P point, S points[P]](m *metrics, name string, scratch *pointScratch, all S, describe func(P) exemplar) {
+// pickEach finds exemplars for those points of a metric that have none.
+func pickEach[P point, S points[P]](m *metrics, name string, scratch *pointScratch, all S, describe func(P) exemplar) {
+	if !scratch.pickable {
+		for i := range all.Len() {
+			if all.At(i).Exemplars().Len() > 0 {
+				scratch.fates[pointGiven]++
+			} else {
+				scratch.fates[pointNoSource]++
+			}
+		}
+		return
+	}
 	var dimensions series.Dimensions
-	scratch.keys = scratch.keys[:0]
-	wanting := false
+	scratch.keys, scratch.done = scratch.keys[:0], scratch.done[:0]
+	wanting := 0
 	for i := range all.Len() {
+		point := all.At(i)
 		scratch.keys = append(scratch.keys, series.Key{})
 		key := &scratch.keys[i]
-		for attribute, value := range all.At(i).Attributes().All() {
+		for attribute, value := range point.Attributes().All() {
 			key.Add(m.series.Seed, attribute, value)
 		}
 		dimensions.Add(key)
-		wanting = wanting || all.At(i).Exemplars().Len() == 0
+		given := point.Exemplars().Len() > 0
+		switch {
+		case given:
+			scratch.fates[pointGiven]++
+		case point.Flags().NoRecordedValue() || point.Timestamp() == 0:
+			given = true
+		default:
+			wanting++
+		}
+		scratch.done = append(scratch.done, given)
 	}
-	if !wanting {
+	// One preparation serves all points that have the same attributes, and those of a metric mostly do.
+	for i := 0; wanting > 0; i++ {
+		if scratch.done[i] {
+			continue
+		}
+		like := &scratch.keys[i]
+		scratch.picker.Prepare(series.RoleOf(name), dimensions, like)
+		for j := i; j < all.Len(); j++ {
+			if !scratch.done[j] && scratch.keys[j].Like(like) {
+				scratch.done[j] = true
+				wanting--
+				m.pick(scratch, describe(all.At(j)), &series.Point{
+					Key: scratch.keys[j], Since: int64(all.At(j).StartTimestamp()), Until: int64(all.At(j).Timestamp()),
+				})
+			}
+		}
+	}
+}
+
+func (m *metrics) pick(scratch *pointScratch, how exemplar, asked *series.Point) {
+	if how.skip {
 		return
 	}
-	asked := series.Point{Role: series.RoleOf(name)}
-	for i := range all.Len() {
-		point := all.At(i)
-		if point.Exemplars().Len() > 0 || point.Flags().NoRecordedValue() || point.Timestamp() == 0 {
-			continue
-		}
-		how := describe(point)
-		if how.skip {
-			continue
-		}
-		asked.Key = scratch.keys[i]
-		asked.Since, asked.Until = int64(point.StartTimestamp()), int64(point.Timestamp())
-		scratch.added += how.add(scratch.picker.Pick(&asked, dimensions, m.config.Metrics.Exemplars.MaxPerPoint, how.place))
+	added := how.add(scratch.picker.Pick(asked, m.config.Metrics.Exemplars.MaxPerPoint, how.place))
+	if added == 0 {
+		scratch.fates[pointNoSpan]++
+		return
 	}
+	scratch.fates[pointMatched]++
+	scratch.added += added
 }
 
 func (e *exemplar) add(picked []series.Candidate) int64 {
@@ -182,4 +303,41 @@ func (e *exemplar) add(picked []series.Candidate) int64 {
 		}
 	}
 	return int64(len(picked))
+}
+
+// eachPoint visits the points of a metric. What is no single number is NaN.
+func eachPoint(metric pmetric.Metric, visit func(attributes pcommon.Map, value float64, at pcommon.Timestamp)) {
+	switch metric.Type() {
+	case pmetric.MetricTypeGauge:
+		eachNumber(metric.Gauge().DataPoints(), visit)
+	case pmetric.MetricTypeSum:
+		eachNumber(metric.Sum().DataPoints(), visit)
+	case pmetric.MetricTypeHistogram:
+		for _, point := range metric.Histogram().DataPoints().All() {
+			visit(point.Attributes(), math.NaN(), point.Timestamp())
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		for _, point := range metric.ExponentialHistogram().DataPoints().All() {
+			visit(point.Attributes(), math.NaN(), point.Timestamp())
+		}
+	case pmetric.MetricTypeSummary:
+		for _, point := range metric.Summary().DataPoints().All() {
+			visit(point.Attributes(), math.NaN(), point.Timestamp())
+		}
+	}
+}
+
+func eachNumber(points pmetric.NumberDataPointSlice, visit func(attributes pcommon.Map, value float64, at pcommon.Timestamp)) {
+	for _, point := range points.All() {
+		value := math.NaN()
+		if !point.Flags().NoRecordedValue() {
+			switch point.ValueType() {
+			case pmetric.NumberDataPointValueTypeInt:
+				value = float64(point.IntValue())
+			case pmetric.NumberDataPointValueTypeDouble:
+				value = point.DoubleValue()
+			}
+		}
+		visit(point.Attributes(), value, point.Timestamp())
+	}
 }

@@ -2,18 +2,24 @@ package correlationprocessor
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
-	"os"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -21,56 +27,288 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor/processortest"
 
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/keep"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/metadata"
 )
 
-// TestNothingButAdded makes batches of nonsense, and holds what comes out, without what is ours, against what went in.
+// TestNothingButAdded makes batches of nonsense, and holds what comes out, at once or after it was held, without what is
+// ours, against what went in.
 func TestNothingButAdded(t *testing.T) {
-	p := startPipelines(t, NewFactory(), processortest.NewNopSettings(metadata.Type), createDefaultConfig())
-	for seed := range uint64(2000) {
-		r := &nonsense{rand.New(rand.NewPCG(seed, 7))}
-
-		spans := r.traces()
-		before := ptrace.NewTraces()
-		spans.CopyTo(before)
-		require.NoError(t, p.traces.ConsumeTraces(t.Context(), spans))
-		for _, resource := range spans.ResourceSpans().All() {
-			strip(resource.Resource().Attributes())
-			for _, scope := range resource.ScopeSpans().All() {
-				for _, span := range scope.Spans().All() {
-					strip(span.Attributes())
-				}
-			}
-		}
-		marshalTraces := new(ptrace.ProtoMarshaler).MarshalTraces
-		same(t, marshalTraces, before, spans)
-
-		records := r.logs()
-		given := plog.NewLogs()
-		records.CopyTo(given)
-		require.NoError(t, p.logs.ConsumeLogs(t.Context(), records))
-		for i, resource := range records.ResourceLogs().All() {
-			for j, record := range resource.ScopeLogs().At(0).LogRecords().All() {
-				original := given.ResourceLogs().At(i).ScopeLogs().At(0).LogRecords().At(j)
-				if match, ok := record.Attributes().Get(attributeMatch); ok && match.Str() == "recovered" {
-					require.True(t, original.TraceID().IsEmpty() || original.TraceID() == record.TraceID())
-					require.True(t, original.SpanID().IsEmpty() || original.SpanID() == record.SpanID())
-					record.SetTraceID(original.TraceID())
-					record.SetSpanID(original.SpanID())
-				}
-				strip(record.Attributes())
-			}
-		}
-		same(t, new(plog.ProtoMarshaler).MarshalLogs, given, records)
-
-		points := r.metrics()
-		held := pmetric.NewMetrics()
-		points.CopyTo(held)
-		require.NoError(t, p.metrics.ConsumeMetrics(t.Context(), points))
-		clearExemplars(held)
-		clearExemplars(points)
-		same(t, new(pmetric.ProtoMarshaler).MarshalMetrics, held, points)
+	keeping := everything()
+	keeping.Logs.Keep.Fine, keeping.Logs.Keep.Slow, keeping.Logs.Keep.Failed = "error", "warn", "info"
+	for name, config := range map[string]*Config{
+		"default": createDefaultConfig().(*Config), "everything": everything(), "keep": keeping,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { holdAgainst(t, config) })
+		})
 	}
+}
+
+func holdAgainst(t *testing.T, config *Config) {
+	const rounds = 500
+	time.Sleep(time.Until(benchmarkTime.AsTime()))
+	telemetry := componenttest.NewTelemetry()
+	defer func() { require.NoError(t, telemetry.Shutdown(context.Background())) }()
+	settings := processortest.NewNopSettings(metadata.Type)
+	settings.TelemetrySettings = telemetry.NewTelemetrySettings()
+	out := &collector{}
+	p := startPipelinesTo(t, NewFactory(), settings, config, out)
+
+	in := &collector{}
+	for round := range uint64(rounds) {
+		r := &nonsense{rand.New(rand.NewPCG(round, 7))}
+		spans, records, points := r.traces(), r.logs(), r.metrics()
+		if round%2 == 0 {
+			spans, records, points = steady(round)
+		}
+		tag(round, spans, records, points)
+		in.keep(spans, records, points)
+		require.NoError(t, p.logs.ConsumeLogs(t.Context(), records))
+		require.NoError(t, p.traces.ConsumeTraces(t.Context(), spans))
+		require.NoError(t, p.metrics.ConsumeMetrics(t.Context(), points))
+		time.Sleep(100 * time.Millisecond)
+	}
+	time.Sleep(max(config.Logs.Hold, config.Traces.Hold))
+	synctest.Wait()
+
+	out.hasAll(t, rounds)
+	for _, spans := range out.traces {
+		before := in.traces[numberOf(spans.ResourceSpans())]
+		stripSpans(before, spans)
+		same(t, new(ptrace.ProtoMarshaler).MarshalTraces, before, spans)
+	}
+	for _, records := range out.logs {
+		before := in.logs[numberOf(records.ResourceLogs())]
+		if config.policy() != (keep.Policy{}) {
+			leave(before, records)
+		}
+		stripRecords(t, before, records)
+		same(t, new(plog.ProtoMarshaler).MarshalLogs, before, records)
+	}
+	for _, points := range out.metrics {
+		before := in.metrics[numberOf(points.ResourceMetrics())]
+		stripPoints(before, points)
+		same(t, new(pmetric.ProtoMarshaler).MarshalMetrics, before, points)
+	}
+
+	// What has not been reached has not been tested.
+	got := counts(t, telemetry)
+	reached := []string{
+		"correlation_exemplars", "correlation_services", "correlation_records match=recovered", "correlation_records match=context",
+	}
+	if config.Logs.Hold > 0 {
+		reached = append(reached, "correlation_log_events", "correlation_context_values", "correlation_condition_errors",
+			"correlation_records match=inferred", "correlation_hold_delay reason=due signal=logs",
+			"correlation_hold_delay reason=ready signal=logs", "correlation_hold_delay reason=due signal=traces")
+	}
+	if config.policy() != (keep.Policy{}) {
+		reached = append(reached, "correlation_kept decision=dropped outcome=failed", "correlation_kept decision=kept outcome=failed")
+	}
+	for _, name := range reached {
+		assert.Positive(t, got[name], name)
+	}
+}
+
+// everything is a configuration with all that is off by default.
+func everything() *Config {
+	config := createDefaultConfig().(*Config)
+	config.Layers = []LayerConfig{
+		{Layer: "external", Condition: `span.attributes["x"] != nil and Len(span.attributes["x"]) > 2`},
+		{Layer: "edge", Condition: `resource.attributes["x"] != nil`},
+	}
+	config.Logs.InferContext = true
+	config.Logs.Hold = 2 * time.Second
+	config.Traces.Hold = 3 * time.Second
+	config.Traces.AttachLogs.MinSeverity = "info"
+	config.Traces.AttachLogs.Attributes = []string{"x", "http.route"}
+	config.Traces.ContextMetrics = []string{"system.cpu.utilization", "a.duration"}
+	return config
+}
+
+// collector is a next consumer that keeps what it gets. The batches are its own from then on.
+type collector struct {
+	mu      sync.Mutex
+	traces  []ptrace.Traces
+	logs    []plog.Logs
+	metrics []pmetric.Metrics
+}
+
+func (*collector) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: true}
+}
+
+func (c *collector) ConsumeTraces(_ context.Context, batch ptrace.Traces) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.traces = append(c.traces, copied(ptrace.NewTraces, batch))
+	return nil
+}
+
+func (c *collector) ConsumeLogs(_ context.Context, batch plog.Logs) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.logs = append(c.logs, copied(plog.NewLogs, batch))
+	return nil
+}
+
+func (c *collector) ConsumeMetrics(_ context.Context, batch pmetric.Metrics) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.metrics = append(c.metrics, copied(pmetric.NewMetrics, batch))
+	return nil
+}
+
+func (c *collector) keep(spans ptrace.Traces, records plog.Logs, points pmetric.Metrics) {
+	c.traces = append(c.traces, copied(ptrace.NewTraces, spans))
+	c.logs = append(c.logs, copied(plog.NewLogs, records))
+	c.metrics = append(c.metrics, copied(pmetric.NewMetrics, points))
+}
+
+func copied[B interface{ CopyTo(B) }](make func() B, batch B) B {
+	same := make()
+	batch.CopyTo(same)
+	return same
+}
+
+// tag numbers batches, so that each is known again, and records.
+func tag(number uint64, spans ptrace.Traces, records plog.Logs, points pmetric.Metrics) {
+	name := strconv.FormatUint(number, 10)
+	spans.ResourceSpans().AppendEmpty().SetSchemaUrl(name)
+	points.ResourceMetrics().AppendEmpty().SetSchemaUrl(name)
+	marker := pcommon.Timestamp(0)
+	for _, resource := range records.ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, record := range scope.LogRecords().All() {
+				marker++
+				record.SetObservedTimestamp(marker)
+			}
+		}
+	}
+	records.ResourceLogs().AppendEmpty().SetSchemaUrl(name)
+}
+
+// hasAll tells that each of the first batches, by their numbers, has come once.
+func (c *collector) hasAll(t *testing.T, count int) {
+	var want, spans, records, points []int
+	for number := range count {
+		want = append(want, number)
+	}
+	for _, batch := range c.traces {
+		spans = append(spans, numberOf(batch.ResourceSpans()))
+	}
+	for _, batch := range c.logs {
+		records = append(records, numberOf(batch.ResourceLogs()))
+	}
+	for _, batch := range c.metrics {
+		points = append(points, numberOf(batch.ResourceMetrics()))
+	}
+	for _, numbers := range [][]int{spans, records, points} {
+		slices.Sort(numbers)
+		require.Equal(t, want, numbers)
+	}
+}
+
+// numberOf is what tag has given to a batch.
+func numberOf[R interface{ SchemaUrl() string }](resources resources[R]) int {
+	number, err := strconv.Atoi(resources.At(resources.Len() - 1).SchemaUrl())
+	if err != nil {
+		return -1
+	}
+	return number
+}
+
+type resources[R any] interface {
+	Len() int
+	At(n int) R
+}
+
+// leave leaves of a batch the records that are in the other one, too, and nothing that is empty for that.
+func leave(batch, left plog.Logs) {
+	markers := map[pcommon.Timestamp]bool{}
+	for _, resource := range left.ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, record := range scope.LogRecords().All() {
+				markers[record.ObservedTimestamp()] = true
+			}
+		}
+	}
+	batch.ResourceLogs().RemoveIf(func(resource plog.ResourceLogs) bool {
+		scopes := resource.ScopeLogs().Len()
+		resource.ScopeLogs().RemoveIf(func(scope plog.ScopeLogs) bool {
+			records := scope.LogRecords().Len()
+			scope.LogRecords().RemoveIf(func(record plog.LogRecord) bool { return !markers[record.ObservedTimestamp()] })
+			return records > 0 && scope.LogRecords().Len() == 0
+		})
+		return scopes > 0 && resource.ScopeLogs().Len() == 0
+	})
+}
+
+func stripSpans(before, after ptrace.Traces) {
+	for i, resource := range after.ResourceSpans().All() {
+		given := before.ResourceSpans().At(i)
+		strip(given.Resource().Attributes(), resource.Resource().Attributes())
+		for j, scope := range resource.ScopeSpans().All() {
+			for k, span := range scope.Spans().All() {
+				original := given.ScopeSpans().At(j).Spans().At(k)
+				strip(original.Attributes(), span.Attributes())
+				events := 0
+				span.Events().RemoveIf(func(ptrace.SpanEvent) bool { events++; return events > original.Events().Len() })
+			}
+		}
+	}
+}
+
+func stripRecords(t *testing.T, before, after plog.Logs) {
+	for i, resource := range after.ResourceLogs().All() {
+		for j, scope := range resource.ScopeLogs().All() {
+			for k, record := range scope.LogRecords().All() {
+				original := before.ResourceLogs().At(i).ScopeLogs().At(j).LogRecords().At(k)
+				require.True(t, original.TraceID().IsEmpty() || original.TraceID() == record.TraceID())
+				require.True(t, original.SpanID().IsEmpty() || original.SpanID() == record.SpanID())
+				record.SetTraceID(original.TraceID())
+				record.SetSpanID(original.SpanID())
+				strip(original.Attributes(), record.Attributes())
+			}
+		}
+	}
+}
+
+func stripPoints(before, after pmetric.Metrics) {
+	for i, resource := range after.ResourceMetrics().All() {
+		for j, scope := range resource.ScopeMetrics().All() {
+			for k, metric := range scope.Metrics().All() {
+				original := before.ResourceMetrics().At(i).ScopeMetrics().At(j).Metrics().At(k)
+				switch metric.Type() {
+				case pmetric.MetricTypeGauge:
+					stripEach(original.Gauge().DataPoints(), metric.Gauge().DataPoints())
+				case pmetric.MetricTypeSum:
+					stripEach(original.Sum().DataPoints(), metric.Sum().DataPoints())
+				case pmetric.MetricTypeHistogram:
+					stripEach(original.Histogram().DataPoints(), metric.Histogram().DataPoints())
+				case pmetric.MetricTypeExponentialHistogram:
+					stripEach(original.ExponentialHistogram().DataPoints(), metric.ExponentialHistogram().DataPoints())
+				}
+			}
+		}
+	}
+}
+
+func stripEach[P point, S points[P]](before, after S) {
+	for i := range after.Len() {
+		strip(before.At(i).Attributes(), after.At(i).Attributes())
+		if before.At(i).Exemplars().Len() == 0 {
+			after.At(i).Exemplars().RemoveIf(func(pmetric.Exemplar) bool { return true })
+		}
+	}
+}
+
+// strip removes what is ours, unless the sender has written it.
+func strip(before, after pcommon.Map) {
+	after.RemoveIf(func(key string, _ pcommon.Value) bool {
+		_, given := before.Get(key)
+		return !given && strings.HasPrefix(key, "throughline.")
+	})
 }
 
 func same[B any](t *testing.T, marshal func(B) ([]byte, error), want, got B) {
@@ -81,29 +319,48 @@ func same[B any](t *testing.T, marshal func(B) ([]byte, error), want, got B) {
 	require.Equal(t, wanted, actual)
 }
 
-func strip(attributes pcommon.Map) {
-	attributes.RemoveIf(func(key string, _ pcommon.Value) bool { return strings.HasPrefix(key, "throughline.") })
-}
+// steady is what a service and its host send, where one thing is done after the other: the span of a tenth of a second
+// that has just ended, a record without ids that was written within it, and points about both.
+func steady(round uint64) (ptrace.Traces, plog.Logs, pmetric.Metrics) {
+	now := pcommon.NewTimestampFromTime(time.Now())
+	spans, records, points := ptrace.NewTraces(), plog.NewLogs(), pmetric.NewMetrics()
+	resource := spans.ResourceSpans().AppendEmpty()
+	resource.Resource().Attributes().PutStr("service.name", "steady")
+	resource.Resource().Attributes().PutStr("service.instance.id", "steady-1")
+	resource.Resource().Attributes().PutStr("host.name", "node-1")
 
-func clearExemplars(batch pmetric.Metrics) {
-	for _, resource := range batch.ResourceMetrics().All() {
-		for _, metric := range resource.ScopeMetrics().At(0).Metrics().All() {
-			switch metric.Type() {
-			case pmetric.MetricTypeSum:
-				for _, point := range metric.Sum().DataPoints().All() {
-					point.Exemplars().RemoveIf(func(pmetric.Exemplar) bool { return true })
-				}
-			case pmetric.MetricTypeHistogram:
-				for _, point := range metric.Histogram().DataPoints().All() {
-					point.Exemplars().RemoveIf(func(pmetric.Exemplar) bool { return true })
-				}
-			case pmetric.MetricTypeExponentialHistogram:
-				for _, point := range metric.ExponentialHistogram().DataPoints().All() {
-					point.Exemplars().RemoveIf(func(pmetric.Exemplar) bool { return true })
-				}
-			}
-		}
-	}
+	span := resource.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	span.SetTraceID(pcommon.TraceID{1, 14: byte(round >> 8), 15: byte(round)})
+	span.SetSpanID(pcommon.SpanID{1, 6: byte(round >> 8), 7: byte(round)})
+	span.SetName("GET /work")
+	span.SetKind(ptrace.SpanKindServer)
+	span.SetStartTimestamp(now - 100e6)
+	span.SetEndTimestamp(now - 1)
+	span.Status().SetCode(ptrace.StatusCodeError)
+	span.Attributes().PutStr("http.request.method", "GET")
+
+	resource.Resource().CopyTo(records.ResourceLogs().AppendEmpty().Resource())
+	record := records.ResourceLogs().At(0).ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	record.SetTimestamp(now - 50e6 + 1)
+	record.SetSeverityNumber(plog.SeverityNumberInfo)
+	record.Body().SetStr("working")
+
+	resource.Resource().CopyTo(points.ResourceMetrics().AppendEmpty().Resource())
+	metric := points.ResourceMetrics().At(0).ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	metric.SetName("http.server.request.duration")
+	metric.SetUnit("s")
+	histogram := metric.SetEmptyHistogram().DataPoints().AppendEmpty()
+	histogram.SetTimestamp(now)
+	histogram.SetCount(1)
+	histogram.Attributes().PutStr("http.request.method", "GET")
+	node := points.ResourceMetrics().AppendEmpty()
+	node.Resource().Attributes().PutStr("host.name", "node-1")
+	metric = node.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	metric.SetName("system.cpu.utilization")
+	gauge := metric.SetEmptyGauge().DataPoints().AppendEmpty()
+	gauge.SetTimestamp(now)
+	gauge.SetDoubleValue(0.5)
+	return spans, records, points
 }
 
 // nonsense makes batches of which some parts are as they should be, so that all of the code is reached.
@@ -126,7 +383,7 @@ func (r *nonsense) time() pcommon.Timestamp {
 	case 1:
 		return pcommon.Timestamp(r.Uint64())
 	default:
-		return benchmarkTime + pcommon.Timestamp(r.IntN(1e9))
+		return pcommon.NewTimestampFromTime(time.Now()) - pcommon.Timestamp(r.IntN(1e9))
 	}
 }
 
@@ -140,7 +397,9 @@ func (r *nonsense) text() string {
 func (r *nonsense) fill(attributes pcommon.Map) {
 	keys := [...]string{
 		"http.route", "http.request.method", "http.response.status_code", "db.system", "messaging.system", "error.type", "trace_id",
-		"span_id", "traceparent", "b3", "dd.trace_id", "", "x", "service.name", "service.instance.id", "host.name",
+		"span_id", "traceparent", "b3", "dd.trace_id", "", "x", "service.name", "service.instance.id", "host.name", "k8s.pod.uid",
+		"thread.id", "server.address", "throughline.layer", "throughline.match", "throughline.services", "throughline.entry.service",
+		"throughline.logs.error_count", "throughline.context.a.duration",
 	}
 	for range r.IntN(6) {
 		switch key := keys[r.IntN(len(keys))]; r.IntN(5) {
@@ -174,7 +433,11 @@ func (r *nonsense) traces() ptrace.Traces {
 				span.SetEndTimestamp(r.time())
 				span.Status().SetCode(ptrace.StatusCode(r.IntN(3)))
 				span.SetFlags(r.Uint32())
+				span.TraceState().FromRaw([...]string{"", "ot=th:8", "ot=th:0", "x"}[r.IntN(4)])
 				r.fill(span.Attributes())
+				if r.IntN(4) == 0 {
+					r.fill(span.Events().AppendEmpty().Attributes())
+				}
 			}
 		}
 	}
@@ -191,6 +454,8 @@ func (r *nonsense) logs() plog.Logs {
 			record := records.AppendEmpty()
 			record.SetTraceID(r.trace())
 			record.SetSpanID(r.span())
+			record.SetTimestamp(r.time())
+			record.SetSeverityNumber(plog.SeverityNumber(r.IntN(28) - 1))
 			r.fill(record.Attributes())
 			if r.IntN(3) == 0 {
 				r.fill(record.Body().SetEmptyMap())
@@ -210,9 +475,16 @@ func (r *nonsense) metrics() pmetric.Metrics {
 		metrics := resource.ScopeMetrics().AppendEmpty().Metrics()
 		for range r.IntN(6) {
 			metric := metrics.AppendEmpty()
-			metric.SetName([...]string{"http.server.request.duration", "a.duration", "", "http.server.requests"}[r.IntN(4)])
+			metric.SetName([...]string{
+				"http.server.request.duration", "a.duration", "", "http.server.requests", "system.cpu.utilization", "postgresql.backends",
+			}[r.IntN(6)])
 			metric.SetUnit([...]string{"s", "ms", "", "1"}[r.IntN(4)])
-			switch r.IntN(4) {
+			switch r.IntN(5) {
+			case 4:
+				point := metric.SetEmptyGauge().DataPoints().AppendEmpty()
+				point.SetDoubleValue([...]float64{0.5, -1, math.NaN(), math.Inf(1)}[r.IntN(4)])
+				point.SetTimestamp(r.time())
+				r.fill(point.Attributes())
 			case 0:
 				sum := metric.SetEmptySum()
 				sum.SetIsMonotonic(r.IntN(4) > 0)
@@ -220,6 +492,9 @@ func (r *nonsense) metrics() pmetric.Metrics {
 				point.SetIntValue(r.Int64())
 				point.SetTimestamp(r.time())
 				r.fill(point.Attributes())
+				if r.IntN(4) == 0 {
+					point.Exemplars().AppendEmpty().SetIntValue(7)
+				}
 			case 1:
 				point := metric.SetEmptyHistogram().DataPoints().AppendEmpty()
 				point.SetCount(r.Uint64())
@@ -243,105 +518,178 @@ func (r *nonsense) metrics() pmetric.Metrics {
 	return batch
 }
 
-// TestAllSignalsAtOnce is for the race detector, and for what holds afterwards.
+// TestAllSignalsAtOnce is for the race detector, and for what holds afterwards: everything has come out once, and what is
+// remembered is within its bounds.
 func TestAllSignalsAtOnce(t *testing.T) {
-	config := createDefaultConfig().(*Config)
-	config.Store.MaxBytes = minStoreBytes
-	factory := NewFactory()
-	p := startPipelines(t, factory, processortest.NewNopSettings(metadata.Type), config)
-	var all sync.WaitGroup
-	for worker := range uint64(4) {
-		all.Go(func() {
-			r := &nonsense{rand.New(rand.NewPCG(worker, 1))}
-			for n := range uint64(30) {
-				spans := benchmarkTraces()
-				renumber(spans, worker<<20+n)
-				assert.NoError(t, p.traces.ConsumeTraces(t.Context(), spans))
-				assert.NoError(t, p.traces.ConsumeTraces(t.Context(), r.traces()))
-				assert.NoError(t, p.logs.ConsumeLogs(t.Context(), r.logs()))
-				assert.NoError(t, p.metrics.ConsumeMetrics(t.Context(), r.metrics()))
+	synctest.Test(t, func(t *testing.T) {
+		const workers, rounds = 4, 25
+		time.Sleep(time.Until(benchmarkTime.AsTime()))
+		factory, config := NewFactory(), everything()
+		config.Store.MaxBytes = minStoreBytes
+		var out [2]collector
+		var all sync.WaitGroup
+		var instances []*pipelines
+		for i := range out {
+			settings := processortest.NewNopSettings(metadata.Type)
+			settings.ID = component.NewIDWithName(metadata.Type, strconv.Itoa(i))
+			p := startPipelinesTo(t, factory, settings, config, &out[i])
+			instances = append(instances, p)
+			for worker := range uint64(workers) {
+				all.Go(func() {
+					r := &nonsense{rand.New(rand.NewPCG(worker, 1))}
+					for round := range uint64(rounds) {
+						spans, records, points := r.traces(), r.logs(), r.metrics()
+						known := benchmarkTraces()
+						renumber(known, worker<<20+round)
+						known.ResourceSpans().MoveAndAppendTo(spans.ResourceSpans())
+						tag(worker*rounds+round, spans, records, points)
+						assert.NoError(t, p.traces.ConsumeTraces(t.Context(), spans))
+						assert.NoError(t, p.logs.ConsumeLogs(t.Context(), records))
+						assert.NoError(t, p.metrics.ConsumeMetrics(t.Context(), points))
+					}
+				})
 			}
-		})
-	}
-	all.Wait()
-	base := p.traces.(*traces)
-	assert.LessOrEqual(t, base.spans.Size()+base.series.Size(), int64(minStoreBytes))
-	assert.Positive(t, base.spans.Evicted().Bytes)
-}
-
-func TestOneMemoryForEachID(t *testing.T) {
-	factory, settings := NewFactory(), processortest.NewNopSettings(metadata.Type)
-	start := func() (*traces, *logs) {
-		tr, err := factory.CreateTraces(t.Context(), settings, createDefaultConfig(), consumertest.NewNop())
-		require.NoError(t, err)
-		lo, err := factory.CreateLogs(t.Context(), settings, createDefaultConfig(), consumertest.NewNop())
-		require.NoError(t, err)
-		for _, c := range []component.Component{tr, lo} {
-			require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
 		}
-		return tr.(*traces), lo.(*logs)
-	}
-	stop := func(all ...component.Component) {
-		for _, c := range all {
-			require.NoError(t, c.Shutdown(context.Background()))
+		all.Wait()
+		time.Sleep(max(config.Logs.Hold, config.Traces.Hold))
+		synctest.Wait()
+		for i, p := range instances {
+			out[i].hasAll(t, workers*rounds)
+			m := p.traces.(*traces).memory
+			assert.Positive(t, m.spans.Evicted().Bytes)
+			assert.LessOrEqual(t, m.spans.Size()+m.series.Size()+m.places.Size()+m.notes.Size()+m.activity.Size(), int64(minStoreBytes))
 		}
-	}
-	traces1, logs1 := start()
-	assert.Same(t, traces1.memory, logs1.memory)
-
-	settings.ID = component.NewIDWithName(metadata.Type, "other")
-	traces2, logs2 := start()
-	assert.NotSame(t, traces1.memory, traces2.memory)
-	stop(traces2, logs2)
-
-	settings.ID = traces1.id
-	stop(traces1)
-	traces3, logs3 := start()
-	assert.Same(t, logs1.memory, traces3.memory, "one of its processors still runs")
-	stop(traces3, traces3, logs3)
-	assert.Same(t, logs1.memory, logs1.memory)
-	stop(logs1)
-	traces4, logs4 := start()
-	assert.NotSame(t, logs1.memory, traces4.memory, "all had stopped")
-	stop(traces4, logs4)
+	})
 }
 
-func TestConfigIsRefusedByKey(t *testing.T) {
-	for key, change := range map[string]func(*Config){
-		"`store.max_bytes`":                 func(c *Config) { c.Store.MaxBytes = 1000 },
-		"`store.retention`":                 func(c *Config) { c.Store.Retention = 0 },
-		"`metrics.exemplars.max_per_point`": func(c *Config) { c.Metrics.Exemplars.MaxPerPoint = 0 },
-	} {
-		config := createDefaultConfig().(*Config)
-		require.NoError(t, config.Validate())
-		change(config)
-		assert.ErrorContains(t, config.Validate(), key)
-	}
+// TestAFloodStaysWithinTheBound sends nothing but what nobody has seen before, and holds as much of it as there is room for.
+func TestAFloodStaysWithinTheBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 8 << 20
+		time.Sleep(time.Until(benchmarkTime.AsTime()))
+		telemetry := componenttest.NewTelemetry()
+		defer func() { require.NoError(t, telemetry.Shutdown(context.Background())) }()
+		settings := processortest.NewNopSettings(metadata.Type)
+		settings.TelemetrySettings = telemetry.NewTelemetrySettings()
+		config := everything()
+		config.Store.MaxBytes = bound
+		config.Logs.Hold, config.Traces.Hold = time.Minute, time.Minute
+		before := heap()
+		p := startPipelinesTo(t, NewFactory(), settings, config, consumertest.NewNop())
+		largest := int64(0)
+		for n := range uint64(150) {
+			require.NoError(t, p.logs.ConsumeLogs(t.Context(), unheardLogs(t, n)))
+			require.NoError(t, p.traces.ConsumeTraces(t.Context(), unheardTraces(t, n)))
+			require.NoError(t, p.metrics.ConsumeMetrics(t.Context(), unheardMetrics(t, n)))
+			time.Sleep(time.Millisecond)
+			if n%10 == 0 {
+				taken := gauges(t, telemetry)
+				largest = max(largest, taken["correlation_store_size"]+
+					taken["correlation_held signal=logs"]+taken["correlation_held signal=traces"])
+			}
+		}
+		grown := heap() - before
+		t.Logf("%d bytes said to be taken, %d found in the heap, of %d", largest, grown, bound)
+		assert.LessOrEqual(t, largest, int64(bound))
+		assert.LessOrEqual(t, grown, int64(bound)*11/10)
+
+		got := counts(t, telemetry)
+		for _, item := range []string{"span", "series", "place", "note", "activity"} {
+			assert.Positive(t, got["correlation_store_evictions item="+item+" reason=bytes"], item)
+		}
+		for _, signal := range []string{"logs", "traces"} {
+			assert.Positive(t, got["correlation_hold_delay reason=full signal="+signal], signal)
+		}
+		assert.Zero(t, got["correlation_hold_lost"])
+	})
 }
 
-// TestTheReadmeIsTrue loads every configuration that the README shows.
-func TestTheReadmeIsTrue(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+// heap is how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// The batches of a flood have been decoded, as in life, so that their texts are their own. Each is of another service.
+
+const unheardItems = 200
+
+func unheardResource(attributes pcommon.Map, n uint64) {
+	attributes.PutStr("service.name", fmt.Sprint("unheard-", n))
+	attributes.PutStr("service.instance.id", fmt.Sprint("instance-", n))
+	attributes.PutStr("k8s.pod.uid", fmt.Sprint("pod-", n))
+}
+
+func unheardIDs(n uint64, i int) (trace pcommon.TraceID, span pcommon.SpanID) {
+	binary.BigEndian.PutUint64(trace[8:], n<<32|uint64(i)+1)
+	binary.BigEndian.PutUint64(span[:], n<<32|uint64(i)+1)
+	return trace, span
+}
+
+func unheardTraces(t *testing.T, n uint64) ptrace.Traces {
+	batch, now := ptrace.NewTraces(), pcommon.NewTimestampFromTime(time.Now())
+	resource := batch.ResourceSpans().AppendEmpty()
+	unheardResource(resource.Resource().Attributes(), n)
+	spans := resource.ScopeSpans().AppendEmpty().Spans()
+	for i := range unheardItems {
+		span := spans.AppendEmpty()
+		trace, id := unheardIDs(n, i)
+		span.SetTraceID(trace)
+		span.SetSpanID(id)
+		span.SetName(fmt.Sprintf("SELECT %d-%d", n, i))
+		span.SetKind(ptrace.SpanKindClient)
+		span.SetStartTimestamp(now - 1e6)
+		span.SetEndTimestamp(now)
+		span.Status().SetCode(ptrace.StatusCodeError)
+		span.Attributes().PutStr("db.system.name", "postgresql")
+		span.Attributes().PutStr("db.collection.name", fmt.Sprintf("items-%d-%d", n, i))
+		span.Attributes().PutStr("server.address", fmt.Sprintf("db-%d-%d", n, i))
+	}
+	raw, err := new(ptrace.ProtoMarshaler).MarshalTraces(batch)
 	require.NoError(t, err)
-	blocks := strings.Split(string(readme), "```yaml\n")[1:]
-	require.NotEmpty(t, blocks)
-	for _, block := range blocks {
-		text, _, _ := strings.Cut(block, "```")
-		raw, err := confmap.NewRetrievedFromYAML([]byte(text))
-		require.NoError(t, err)
-		whole, err := raw.AsConf()
-		require.NoError(t, err)
-		part, err := whole.Sub("processors::correlation")
-		require.NoError(t, err)
-		config := createDefaultConfig().(*Config)
-		require.NoError(t, part.Unmarshal(config))
-		require.NoError(t, confmap.Validate(config))
-	}
+	batch, err = new(ptrace.ProtoUnmarshaler).UnmarshalTraces(raw)
+	require.NoError(t, err)
+	return batch
 }
 
-func TestWhatDoesNotWorkYetIsRefused(t *testing.T) {
-	for _, key := range []string{"layers", "logs::hold", "logs::infer_context", "traces::attach_logs", "metrics::services"} {
-		err := confmap.NewFromStringMap(map[string]any{key: true}).Unmarshal(createDefaultConfig())
-		assert.ErrorContains(t, err, "has invalid keys", key)
+func unheardLogs(t *testing.T, n uint64) plog.Logs {
+	batch, now := plog.NewLogs(), pcommon.NewTimestampFromTime(time.Now())
+	resource := batch.ResourceLogs().AppendEmpty()
+	unheardResource(resource.Resource().Attributes(), n)
+	records := resource.ScopeLogs().AppendEmpty().LogRecords()
+	for i := range unheardItems {
+		record := records.AppendEmpty()
+		trace, span := unheardIDs(n+1<<20, i) // which nobody will ever hear of
+		record.SetTraceID(trace)
+		record.SetSpanID(span)
+		record.SetTimestamp(now)
+		record.SetSeverityNumber(plog.SeverityNumberError)
+		record.Body().SetStr(fmt.Sprintf("what nobody has heard before: %d-%d", n, i))
 	}
+	raw, err := new(plog.ProtoMarshaler).MarshalLogs(batch)
+	require.NoError(t, err)
+	batch, err = new(plog.ProtoUnmarshaler).UnmarshalLogs(raw)
+	require.NoError(t, err)
+	return batch
+}
+
+func unheardMetrics(t *testing.T, n uint64) pmetric.Metrics {
+	batch, now := pmetric.NewMetrics(), pcommon.NewTimestampFromTime(time.Now())
+	for i := range unheardItems {
+		resource := batch.ResourceMetrics().AppendEmpty()
+		resource.Resource().Attributes().PutStr("host.name", fmt.Sprintf("node-%d-%d", n, i))
+		metric := resource.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+		metric.SetName("system.cpu.utilization")
+		point := metric.SetEmptyGauge().DataPoints().AppendEmpty()
+		point.SetTimestamp(now)
+		point.SetDoubleValue(0.5)
+	}
+	raw, err := new(pmetric.ProtoMarshaler).MarshalMetrics(batch)
+	require.NoError(t, err)
+	batch, err = new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(raw)
+	require.NoError(t, err)
+	return batch
 }

@@ -2,9 +2,12 @@ package correlationprocessor
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -12,6 +15,10 @@ import (
 
 	"github.com/throughline-otel/throughline/internal/layer"
 	"github.com/throughline-otel/throughline/internal/service"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/activity"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/hold"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/place"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/rule"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/series"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
 )
@@ -34,7 +41,12 @@ const (
 
 type traces struct {
 	*correlation
-	next    consumer.Traces
+	next  consumer.Traces
+	rules *rule.Set
+	// context are the attributes that spans get for the values of metrics, by the numbers of these.
+	context []string
+	// queue is nil where nothing is held.
+	queue   *hold.Queue[ptrace.Traces]
 	refused [][]metric.AddOption
 	// scratches are for one batch at a time each.
 	scratches sync.Pool
@@ -43,28 +55,82 @@ type traces struct {
 type spanScratch struct {
 	spans     []store.Span
 	sightings []series.Sighting
+	key       series.Key
 	refused   [flawCount]int64
+	errors    int64
+	active    []activity.Span
+	instances []uint64
+	// here is where the emitter runs, and there what a span calls.
+	here, there place.Places
+	// called are the databases that failed and slow calls went to, by the spans above these calls.
+	called map[spanID]place.Places
 }
 
-func newTraces(base *correlation, next consumer.Traces) *traces {
-	return &traces{
+// emitter is who has sent the spans of a resource.
+type emitter struct {
+	resource ptrace.ResourceSpans
+	layer    layer.Layer
+	series   *series.Source
+}
+
+func newTraces(base *correlation, next consumer.Traces) (*traces, error) {
+	t := &traces{
 		correlation: base,
 		next:        next,
 		refused:     options("reason", "trace_id", "span_id", "name", "end_before_start", "future"),
-		scratches:   sync.Pool{New: func() any { return new(spanScratch) }},
+		scratches:   sync.Pool{New: func() any { return &spanScratch{called: map[spanID]place.Places{}} }},
 	}
+	for _, name := range base.config.Traces.ContextMetrics {
+		t.context = append(t.context, prefixContext+name)
+	}
+	var rules []rule.Rule
+	for _, given := range base.config.Layers {
+		rules = append(rules, rule.Rule{Layer: given.Layer, Condition: given.Condition})
+	}
+	var err error
+	if t.rules, err = rule.Compile(rules, base.settings); err != nil {
+		return nil, err
+	}
+	if wait := base.config.Traces.Hold; wait > 0 {
+		t.queue = hold.NewTraces(queueSettings(base, "traces", wait, next.ConsumeTraces))
+	}
+	return t, nil
+}
+
+func (t *traces) Start(ctx context.Context, host component.Host) error {
+	if err := t.correlation.Start(ctx, host); err != nil || t.queue == nil {
+		return err
+	}
+	t.queue.Start()
+	return t.observeHeld("traces", t.queue.Held)
+}
+
+// Shutdown hands on what is held before it lets go of what is remembered.
+func (t *traces) Shutdown(ctx context.Context) error {
+	var err error
+	if t.queue != nil {
+		err = t.queue.Shutdown(ctx)
+	}
+	return errors.Join(err, t.correlation.Shutdown(ctx))
 }
 
 func (t *traces) ConsumeTraces(ctx context.Context, batch ptrace.Traces) error {
-	t.correlate(ctx, now(), batch)
+	now := now()
+	t.learn(ctx, now, batch)
+	join := func(ctx context.Context, now int64) { t.join(ctx, now, batch) }
+	if t.queue != nil && t.queue.Add(ctx, batch, hold.Wait{Prepare: join}) {
+		return nil
+	}
+	t.join(ctx, now, batch)
 	return t.next.ConsumeTraces(ctx, batch)
 }
 
-func (t *traces) correlate(ctx context.Context, now int64, batch ptrace.Traces) {
+// learn says in which layers the spans are, and remembers them.
+func (t *traces) learn(ctx context.Context, now int64, batch ptrace.Traces) {
 	scratch := t.scratches.Get().(*spanScratch)
 	defer t.scratches.Put(scratch)
 	for i := range batch.ResourceSpans().Len() {
-		t.resource(now, batch.ResourceSpans().At(i), scratch)
+		t.learnResource(ctx, now, batch.ResourceSpans().At(i), scratch)
 	}
 	t.spans.Remember(now, scratch.spans)
 	t.telemetry.CorrelationSpansRemembered.Add(ctx, int64(len(scratch.spans)))
@@ -73,37 +139,59 @@ func (t *traces) correlate(ctx context.Context, now int64, batch ptrace.Traces) 
 			t.telemetry.CorrelationSpansRefused.Add(ctx, count, t.refused[reason]...)
 		}
 	}
+	if scratch.errors > 0 {
+		t.telemetry.CorrelationConditionErrors.Add(ctx, scratch.errors)
+	}
 	// The scratch must not keep what has passed alive.
 	clear(scratch.spans)
-	scratch.spans, scratch.refused = scratch.spans[:0], [flawCount]int64{}
+	scratch.spans, scratch.refused, scratch.errors = scratch.spans[:0], [flawCount]int64{}, 0
 }
 
-func (t *traces) resource(now int64, resource ptrace.ResourceSpans, scratch *spanScratch) {
+func (t *traces) learnResource(ctx context.Context, now int64, resource ptrace.ResourceSpans, scratch *spanScratch) {
 	scopes := resource.ScopeSpans()
 	if scopes.Len() == 0 {
 		return
 	}
 	attributes := resource.Resource().Attributes()
-	emitter := emitterLayer(attributes)
-	source := t.series.Source(now, service.Of(attributes), text(attributes, attributeInstance))
+	from := emitter{
+		resource: resource,
+		layer:    t.emitterLayer(ctx, resource, scratch),
+		series:   t.series.Source(now, service.Of(attributes), text(attributes, attributeInstance)),
+	}
+	if t.placesMatter || t.config.Logs.InferContext {
+		t.places.Resource(&scratch.here, attributes)
+		t.places.Learn(now, from.series.Emitter.Name, &scratch.here)
+	}
 	for i := range scopes.Len() {
 		spans := scopes.At(i).Spans()
 		for j := range spans.Len() {
-			t.span(now, spans.At(j), emitter, source, scratch)
+			t.learnSpan(ctx, now, &from, scopes.At(i), spans.At(j), scratch)
 		}
 	}
 	if len(scratch.sightings) > 0 {
-		source.Add(now, scratch.sightings)
+		from.series.Add(now, scratch.sightings)
 		scratch.sightings = scratch.sightings[:0]
+	}
+	if len(scratch.active) > 0 {
+		scratch.instances = scratch.here.AppendInstances(scratch.instances[:0])
+		for _, instance := range scratch.instances {
+			t.activity.Add(now, activity.Instance{High: instance}, scratch.active)
+		}
+		scratch.active = scratch.active[:0]
 	}
 }
 
 // emitterLayer puts the layer onto a resource that does not have one yet.
-func emitterLayer(attributes pcommon.Map) layer.Layer {
+func (t *traces) emitterLayer(ctx context.Context, resource ptrace.ResourceSpans, scratch *spanScratch) layer.Layer {
+	attributes := resource.Resource().Attributes()
 	if said, ok := attributes.Get(attributeLayer); ok {
 		return parseLayer(said)
 	}
-	found := layer.OfResource(attributes)
+	found, failed := t.rules.OfResource(ctx, resource)
+	scratch.errors += int64(failed)
+	if found == layer.Unknown {
+		found = layer.OfResource(attributes)
+	}
 	if found != layer.Unknown {
 		attributes.PutStr(attributeLayer, found.String())
 	}
@@ -118,67 +206,177 @@ func parseLayer(value pcommon.Value) layer.Layer {
 	return said
 }
 
-func (t *traces) span(now int64, span ptrace.Span, emitter layer.Layer, source *series.Source, scratch *spanScratch) {
-	if wrong := flawOf(now, span); wrong != flawless {
+func (t *traces) learnSpan(ctx context.Context, now int64, from *emitter, scope ptrace.ScopeSpans, span ptrace.Span, scratch *spanScratch) {
+	seen := outline(span)
+	attributes := span.Attributes()
+	if t.config.Logs.InferContext {
+		scratch.active = append(scratch.active, activity.Span{
+			Trace: seen.Trace, ID: seen.ID, Parent: span.ParentSpanID(), Start: seen.Start, End: seen.End,
+			Thread: t.thread(attributes), Sampled: isSampled(span),
+		})
+	}
+	if wrong := flawOf(now, &seen); wrong != flawless {
 		scratch.refused[wrong]++
 		return
 	}
-	scratch.sightings = append(scratch.sightings, series.Sighting{})
-	seen := &scratch.sightings[len(scratch.sightings)-1]
+	seen.Emitter = from.series.Emitter
+	key := &scratch.key
+	key.Reset()
 	var evidence layer.Evidence
-	said := layer.Unknown
-	attributes := span.Attributes()
-	for key, value := range attributes.All() {
-		if key == attributeLayer {
-			said = parseLayer(value)
+	for name, value := range attributes.All() {
+		if name == attributeLayer {
+			seen.Layer = parseLayer(value)
 		}
-		evidence.Add(key)
-		seen.Key.Add(t.series.Seed, key, value)
+		evidence.Add(name)
+		key.Add(t.series.Seed, name, value)
 	}
-	about := said
-	if about == layer.Unknown {
-		if about = evidence.Layer(emitter); about != emitter {
-			add(attributes, attributeLayer, about.String())
+	seen.Failed = isFailed(span.Status().Code(), key.Failed())
+	if seen.Layer == layer.Unknown {
+		var failed int
+		seen.Layer, failed = t.rules.OfSpan(ctx, from.resource, scope, span)
+		scratch.errors += int64(failed)
+		if seen.Layer == layer.Unknown {
+			seen.Layer = evidence.Layer(from.layer)
+		}
+		if seen.Layer != from.layer {
+			add(attributes, attributeLayer, seen.Layer.String())
 		}
 	}
-	failed := isFailed(span, &seen.Key)
-	remembered := store.Span{
-		Trace:   span.TraceID(),
-		ID:      span.SpanID(),
-		Start:   int64(span.StartTimestamp()),
-		End:     int64(span.EndTimestamp()),
-		Emitter: source.Emitter,
-		Layer:   about,
-		Failed:  failed,
-		Root:    span.ParentSpanID().IsEmpty(),
+	scratch.spans = append(scratch.spans, seen)
+	if t.placesMatter && seen.Layer == layer.Data {
+		t.places.LearnCall(now, from.series.Emitter.Name, attributes, &scratch.here, &scratch.there)
 	}
-	if remembered.Root {
-		remembered.Operation = span.Name()
-	}
-	scratch.spans = append(scratch.spans, remembered)
-	if !t.config.Metrics.Exemplars.Enabled || !seen.Key.Telling() || source.Emitter.Name == "" {
-		scratch.sightings = scratch.sightings[:len(scratch.sightings)-1]
-		return
-	}
-	seen.Key.Infer(failed)
-	seen.Kind = span.Kind()
-	seen.Candidate = series.Candidate{
-		Trace: remembered.Trace, Span: remembered.ID, Start: remembered.Start, End: remembered.End, Failed: failed,
+	if t.config.Metrics.Exemplars.Enabled && key.Telling() && from.series.Emitter.Name != "" {
+		key.Infer(seen.Failed)
+		scratch.sightings = append(scratch.sightings, series.Sighting{Key: *key, Kind: span.Kind(), Candidate: series.Candidate{
+			Trace: seen.Trace, Span: seen.ID, Start: seen.Start, End: seen.End, Failed: seen.Failed,
+		}})
 	}
 }
 
-func flawOf(now int64, span ptrace.Span) flaw {
-	start, end := int64(span.StartTimestamp()), int64(span.EndTimestamp())
+// join puts onto the spans what log records and metric points have said until now.
+func (t *traces) join(ctx context.Context, now int64, batch ptrace.Traces) {
+	if !t.notes.Empty() {
+		t.joinNotes(ctx, now, batch)
+	}
+	if len(t.context) > 0 {
+		t.joinContext(ctx, now, batch)
+	}
+}
+
+func (t *traces) joinNotes(ctx context.Context, now int64, batch ptrace.Traces) {
+	var events int64
+	for _, resource := range batch.ResourceSpans().All() {
+		for _, scope := range resource.ScopeSpans().All() {
+			for _, span := range scope.Spans().All() {
+				if about, ok := t.notes.Of(now, span.TraceID(), span.SpanID()); ok && isFlawless(now, span) {
+					events += int64(about.AppendTo(span))
+				}
+			}
+		}
+	}
+	if events > 0 {
+		t.telemetry.CorrelationLogEvents.Add(ctx, events)
+	}
+}
+
+// joinContext puts onto failed and slow spans what was measured last where they ran, and at the database that they, or
+// failed and slow calls below them, called. A span and the calls below it mostly come in one batch, and are looked for in
+// no other.
+func (t *traces) joinContext(ctx context.Context, now int64, batch ptrace.Traces) {
+	scratch := t.scratches.Get().(*spanScratch)
+	defer t.scratches.Put(scratch)
+	clear(scratch.called)
+	var values int64
+	for _, resource := range batch.ResourceSpans().All() {
+		located := false
+		for _, scope := range resource.ScopeSpans().All() {
+			for _, span := range scope.Spans().All() {
+				if !t.tells(now, span) {
+					continue
+				}
+				if !located {
+					t.places.Resource(&scratch.here, resource.Resource().Attributes())
+					located = true
+				}
+				if t.places.Database(&scratch.there, span.Attributes(), &scratch.here) {
+					values += t.measured(now, span, &scratch.there)
+					scratch.called[spanID{span.TraceID(), span.ParentSpanID()}] = scratch.there
+				}
+				values += t.measured(now, span, &scratch.here)
+			}
+		}
+	}
+	if len(scratch.called) > 0 {
+		for _, resource := range batch.ResourceSpans().All() {
+			for _, scope := range resource.ScopeSpans().All() {
+				for _, span := range scope.Spans().All() {
+					if called, ok := scratch.called[spanID{span.TraceID(), span.SpanID()}]; ok && t.tells(now, span) {
+						values += t.measured(now, span, &called)
+					}
+				}
+			}
+		}
+	}
+	if values > 0 {
+		t.telemetry.CorrelationContextValues.Add(ctx, values)
+	}
+}
+
+// measured puts the last values of one place onto a span.
+func (t *traces) measured(now int64, span ptrace.Span, at *place.Places) (added int64) {
+	for number, key := range t.context {
+		if value, ok := t.places.Last(now, at, uint8(number)); ok {
+			if into, exists := span.Attributes().GetOrPutEmpty(key); !exists {
+				into.SetDouble(value)
+				added++
+			}
+		}
+	}
+	return added
+}
+
+// tells is whether the span went wrong, or took long.
+func (t *traces) tells(now int64, span ptrace.Span) bool {
+	if !isFlawless(now, span) {
+		return false
+	}
+	if int64(span.EndTimestamp()-span.StartTimestamp()) > int64(t.config.Logs.Keep.SlowAbove) {
+		return true
+	}
+	_, typed := span.Attributes().Get(attributeErrorType)
+	return isFailed(span.Status().Code(), typed)
+}
+
+// outline is what a span says about itself without its attributes.
+func outline(span ptrace.Span) store.Span {
+	return store.Span{
+		Trace:     span.TraceID(),
+		ID:        span.SpanID(),
+		Start:     int64(span.StartTimestamp()),
+		End:       int64(span.EndTimestamp()),
+		Root:      span.ParentSpanID().IsEmpty(),
+		Operation: span.Name(),
+	}
+}
+
+// isFlawless tells whether a span was not refused.
+func isFlawless(now int64, span ptrace.Span) bool {
+	seen := outline(span)
+	return flawOf(now, &seen) == flawless
+}
+
+func flawOf(now int64, span *store.Span) flaw {
 	switch {
-	case span.TraceID().IsEmpty():
+	case span.Trace.IsEmpty():
 		return noTraceID
-	case span.SpanID().IsEmpty():
+	case span.ID.IsEmpty():
 		return noSpanID
-	case span.Name() == "":
+	case span.Operation == "":
 		return noName
-	case start > now+maxSkew, end > now+maxSkew, start < 0, end < 0:
+	case span.Start > now+maxSkew, span.End > now+maxSkew, span.Start < 0, span.End < 0:
 		return fromTheFuture
-	case end < start:
+	case span.End < span.Start:
 		return endBeforeStart
 	default:
 		return flawless
@@ -186,13 +384,28 @@ func flawOf(now int64, span ptrace.Span) flaw {
 }
 
 // isFailed believes the status where there is one.
-func isFailed(span ptrace.Span, key *series.Key) bool {
-	switch span.Status().Code() {
+func isFailed(status ptrace.StatusCode, typed bool) bool {
+	switch status {
 	case ptrace.StatusCodeError:
 		return true
 	case ptrace.StatusCodeOk:
 		return false
 	default:
-		return key.Failed()
+		return typed
 	}
+}
+
+// isSampled tells whether the tracestate says that other spans like this one were not recorded: its threshold (`ot=th`)
+// rejects some. See https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/.
+func isSampled(span ptrace.Span) bool {
+	state := span.TraceState().AsRaw()
+	if state == "" {
+		return false
+	}
+	w3c, err := sampling.NewW3CTraceState(state)
+	if err != nil {
+		return false
+	}
+	threshold, ok := w3c.OTelValue().TValueThreshold()
+	return ok && threshold != sampling.AlwaysSampleThreshold
 }

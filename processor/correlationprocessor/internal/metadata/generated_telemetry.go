@@ -28,8 +28,17 @@ type TelemetryBuilder struct {
 	meter                      metric.Meter
 	mu                         sync.Mutex
 	registrations              []metric.Registration
+	CorrelationConditionErrors metric.Int64Counter
+	CorrelationContextValues   metric.Int64Counter
 	CorrelationExemplars       metric.Int64Counter
+	CorrelationHeld            metric.Int64ObservableGauge
+	CorrelationHoldDelay       metric.Float64Histogram
+	CorrelationHoldLost        metric.Int64Counter
+	CorrelationKept            metric.Int64Counter
+	CorrelationLogEvents       metric.Int64Counter
+	CorrelationPoints          metric.Int64Counter
 	CorrelationRecords         metric.Int64Counter
+	CorrelationServices        metric.Int64Counter
 	CorrelationSpansRefused    metric.Int64Counter
 	CorrelationSpansRemembered metric.Int64Counter
 	CorrelationStoreEvictions  metric.Int64ObservableCounter
@@ -45,6 +54,21 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterCorrelationHeldCallback sets callback for observable CorrelationHeld metric.
+func (builder *TelemetryBuilder) RegisterCorrelationHeldCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.CorrelationHeld, obs: o})
+		return nil
+	}, builder.CorrelationHeld)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterCorrelationStoreEvictionsCallback sets callback for observable CorrelationStoreEvictions metric.
@@ -105,16 +129,71 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.CorrelationConditionErrors, err = builder.meter.Int64Counter(
+		"otelcol_correlation_condition_errors",
+		metric.WithDescription("Conditions of `layers` that could not be evaluated, and so count as not met. [Alpha]"),
+		metric.WithUnit("{error}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.CorrelationContextValues, err = builder.meter.Int64Counter(
+		"otelcol_correlation_context_values",
+		metric.WithDescription("Values of metrics that were put onto spans. [Alpha]"),
+		metric.WithUnit("{value}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.CorrelationExemplars, err = builder.meter.Int64Counter(
 		"otelcol_correlation_exemplars",
 		metric.WithDescription("Exemplars that were added to points. [Alpha]"),
 		metric.WithUnit("{exemplar}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.CorrelationHeld, err = builder.meter.Int64ObservableGauge(
+		"otelcol_correlation_held",
+		metric.WithDescription("Memory, estimated, of the batches that wait now. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.CorrelationHoldDelay, err = builder.meter.Float64Histogram(
+		"otelcol_correlation_hold_delay",
+		metric.WithDescription("How long batches have waited, by why they went on (`reason` is ready, due, full or shutdown). [Alpha]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.CorrelationHoldLost, err = builder.meter.Int64Counter(
+		"otelcol_correlation_hold_lost",
+		metric.WithDescription("Items that the next consumer refused for good after they had waited, so that nobody else could be told. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.CorrelationKept, err = builder.meter.Int64Counter(
+		"otelcol_correlation_kept",
+		metric.WithDescription("Log records that the policy `logs.keep` was asked about, by its decision and what became of their trace. [Alpha]"),
+		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.CorrelationLogEvents, err = builder.meter.Int64Counter(
+		"otelcol_correlation_log_events",
+		metric.WithDescription("Log records that became events of their span. [Alpha]"),
+		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.CorrelationPoints, err = builder.meter.Int64Counter(
+		"otelcol_correlation_points",
+		metric.WithDescription("Points that can have exemplars, by how they were joined (`match` is given, matched or none), and why not (`reason`). [Alpha]"),
+		metric.WithUnit("{point}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.CorrelationRecords, err = builder.meter.Int64Counter(
 		"otelcol_correlation_records",
-		metric.WithDescription("Log records by how they were joined (`match` is context, recovered or none), and why not (`reason`). [Alpha]"),
+		metric.WithDescription("Log records by how they were joined (`match` is context, recovered, inferred or none), and why not (`reason`). [Alpha]"),
 		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.CorrelationServices, err = builder.meter.Int64Counter(
+		"otelcol_correlation_services",
+		metric.WithDescription("Resources and points of the platform and data layers that learned their services. [Alpha]"),
+		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.CorrelationSpansRefused, err = builder.meter.Int64Counter(
@@ -131,7 +210,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.CorrelationStoreEvictions, err = builder.meter.Int64ObservableCounter(
 		"otelcol_correlation_store_evictions",
-		metric.WithDescription("Spans and series that left the store (`item`), because they were old or to make room (`reason` is age or bytes). [Alpha]"),
+		metric.WithDescription("What left the store (`item`), because it was old or to make room (`reason` is age or bytes). [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"strconv"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
@@ -58,13 +59,19 @@ type Key struct {
 	values [slotCount]uint64
 }
 
+// Reset makes the key empty.
+func (k *Key) Reset() {
+	// Values without their bit are never looked at.
+	k.has = 0
+}
+
 // Add takes note of one attribute, if it is one that tells series apart.
 func (k *Key) Add(seed maphash.Seed, key string, value pcommon.Value) {
 	slot := slotOf(key)
 	if slot == none {
 		return
 	}
-	hash, ok := hashOf(seed, value)
+	hash, ok := hashValue(seed, value)
 	if !ok {
 		return
 	}
@@ -91,10 +98,20 @@ func (k *Key) Telling() bool {
 	return k.has&telling != 0
 }
 
+// Like tells whether both keys have the same of the attributes that a span must have, too.
+func (k *Key) Like(other *Key) bool {
+	return k.has&required == other.has&required
+}
+
 // hash is the same for equal keys.
 func (k *Key) hash() uint64 {
-	sum := uint64(k.has)
-	for rest := k.has; rest != 0; rest &= rest - 1 {
+	return k.hashOf(k.has)
+}
+
+// hashOf is the same for keys that have the same values in all slots of a set that both have.
+func (k *Key) hashOf(slots mask) uint64 {
+	sum := uint64(slots)
+	for rest := slots; rest != 0; rest &= rest - 1 {
 		slot := bits.TrailingZeros32(uint32(rest))
 		high, low := bits.Mul64(k.values[slot]^uint64(slot+1)*0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
 		sum += high ^ low
@@ -113,9 +130,9 @@ func (k *Key) agrees(other *Key, slots mask) bool {
 	return true
 }
 
-// hashOf makes numbers and the texts of numbers equal: a status code is the one on a span and the other on a point that
+// hashValue makes numbers and the texts of numbers equal: a status code is the one on a span and the other on a point that
 // was scraped.
-func hashOf(seed maphash.Seed, value pcommon.Value) (uint64, bool) {
+func hashValue(seed maphash.Seed, value pcommon.Value) (uint64, bool) {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
 		return maphash.String(seed, value.Str()), value.Str() != ""
@@ -127,62 +144,81 @@ func hashOf(seed maphash.Seed, value pcommon.Value) (uint64, bool) {
 	}
 }
 
-// slotOf knows the attributes by their current and former names, and by what becomes of them on the way through
-// Prometheus.
-func slotOf(key string) int {
-	if len(key) < len("db.name") {
+// names are the attributes by their current and former names, and by what becomes of them on the way through Prometheus.
+var names = [slotCount][]string{
+	httpRequestMethod:      {"http.request.method", "http.method"},
+	httpRoute:              {"http.route"},
+	httpStatusCode:         {"http.response.status_code", "http.status_code"},
+	rpcSystem:              {"rpc.system.name", "rpc.system"},
+	rpcService:             {"rpc.service"},
+	rpcMethod:              {"rpc.method"},
+	rpcGRPCStatusCode:      {"rpc.grpc.status_code"},
+	rpcStatusCode:          {"rpc.response.status_code"},
+	dbSystem:               {"db.system.name", "db.system"},
+	dbNamespace:            {"db.namespace", "db.name"},
+	dbCollection:           {"db.collection.name", "db.sql.table"},
+	dbOperation:            {"db.operation.name", "db.operation"},
+	messagingSystem:        {"messaging.system"},
+	messagingDestination:   {"messaging.destination.name", "messaging.destination"},
+	messagingOperation:     {"messaging.operation.name"},
+	messagingOperationType: {"messaging.operation.type", "messaging.operation"},
+	errorType:              {"error.type"},
+	serverAddress:          {"server.address", "net.peer.name"},
+	serverPort:             {"server.port", "net.peer.port"},
+	urlScheme:              {"url.scheme", "http.scheme"},
+	networkProtocolName:    {"network.protocol.name"},
+	networkProtocolVersion: {"network.protocol.version"},
+}
+
+// slots has the names in buckets of two, so that the path of every attribute of every span is one look and two comparisons at
+// most. The multiplier was found to be one for which there is room for all.
+var slots, multiplier = arrange()
+
+type bucketOfNames [2]struct {
+	name string
+	slot int
+}
+
+func arrange() (table [512]bucketOfNames, by uint32) {
+search:
+	for by = 0x9e3779b1; ; by += 2 {
+		table = [512]bucketOfNames{}
+		for slot, all := range names {
+			for _, name := range all {
+				for _, spelled := range [...]string{name, strings.ReplaceAll(name, ".", "_")} {
+					at := &table[place(spelled, by)]
+					switch {
+					case at[0].name == "":
+						at[0].name, at[0].slot = spelled, slot
+					case at[1].name == "":
+						at[1].name, at[1].slot = spelled, slot
+					default:
+						continue search
+					}
+				}
+			}
+		}
+		return table, by
+	}
+}
+
+// place looks at the length of a name, and at four of its bytes.
+func place(name string, by uint32) uint32 {
+	n := len(name)
+	said := uint32(n) | uint32(name[n-1])<<5 | uint32(name[n-3])<<11 | uint32(name[n/2])<<17 | uint32(name[2])<<23
+	return said * by >> (32 - 9)
+}
+
+func slotOf(name string) int {
+	if len(name) < len("db.name") {
 		return none
 	}
-	switch key[0] {
-	case 'h', 'r', 'd', 'm', 'e', 's', 'u', 'n':
-	default:
-		return none
-	}
-	switch key {
-	case "http.request.method", "http_request_method", "http.method", "http_method":
-		return httpRequestMethod
-	case "http.route", "http_route":
-		return httpRoute
-	case "http.response.status_code", "http_response_status_code", "http.status_code", "http_status_code":
-		return httpStatusCode
-	case "rpc.system.name", "rpc_system_name", "rpc.system", "rpc_system":
-		return rpcSystem
-	case "rpc.service", "rpc_service":
-		return rpcService
-	case "rpc.method", "rpc_method":
-		return rpcMethod
-	case "rpc.grpc.status_code", "rpc_grpc_status_code":
-		return rpcGRPCStatusCode
-	case "rpc.response.status_code", "rpc_response_status_code":
-		return rpcStatusCode
-	case "db.system.name", "db_system_name", "db.system", "db_system":
-		return dbSystem
-	case "db.namespace", "db_namespace", "db.name", "db_name":
-		return dbNamespace
-	case "db.collection.name", "db_collection_name", "db.sql.table", "db_sql_table":
-		return dbCollection
-	case "db.operation.name", "db_operation_name", "db.operation", "db_operation":
-		return dbOperation
-	case "messaging.system", "messaging_system":
-		return messagingSystem
-	case "messaging.destination.name", "messaging_destination_name", "messaging.destination", "messaging_destination":
-		return messagingDestination
-	case "messaging.operation.name", "messaging_operation_name":
-		return messagingOperation
-	case "messaging.operation.type", "messaging_operation_type", "messaging.operation", "messaging_operation":
-		return messagingOperationType
-	case "error.type", "error_type":
-		return errorType
-	case "server.address", "server_address", "net.peer.name", "net_peer_name":
-		return serverAddress
-	case "server.port", "server_port", "net.peer.port", "net_peer_port":
-		return serverPort
-	case "url.scheme", "url_scheme", "http.scheme", "http_scheme":
-		return urlScheme
-	case "network.protocol.name", "network_protocol_name":
-		return networkProtocolName
-	case "network.protocol.version", "network_protocol_version":
-		return networkProtocolVersion
+	at := &slots[place(name, multiplier)]
+	switch name {
+	case at[0].name:
+		return at[0].slot
+	case at[1].name:
+		return at[1].slot
 	default:
 		return none
 	}

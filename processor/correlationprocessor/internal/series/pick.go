@@ -1,6 +1,9 @@
 package series
 
 import (
+	"math/bits"
+	"slices"
+
 	"github.com/throughline-otel/throughline/internal/service"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/bucket"
 )
@@ -11,8 +14,6 @@ const maxCandidates = 256
 // Point is what is asked for: the spans that a point of a metric has counted.
 type Point struct {
 	Key Key
-	// Role is what the metric's name says.
-	Role Role
 	// Since and Until are the interval in which the spans have ended.
 	Since, Until int64
 }
@@ -24,14 +25,26 @@ type Dimensions struct{ has mask }
 // Add takes note of one point.
 func (d *Dimensions) Add(point *Key) { d.has |= point.has & required }
 
-// Picker finds the spans for points. It is good for one goroutine at a time, and for any number of points.
+// Picker finds the spans for points. It is good for one goroutine at a time, and for any number of metrics and points.
 type Picker struct {
 	index      *Index
 	now        int64
 	sources    []*Source
+	role       Role
+	dimensions Dimensions
+	needed     mask
+	entries    []entry
+	table      []int32
 	candidates []Candidate
 	buckets    []int
 	picked     []Candidate
+}
+
+// entry is a series that points can be about, in a chain of those with the same values under the needed attributes.
+type entry struct {
+	source *Source
+	one    *one
+	next   int32
 }
 
 // Reset makes the picker ready for the points of one instance of a service, and tells whether there is anything to
@@ -42,10 +55,38 @@ func (p *Picker) Reset(index *Index, now int64, of service.Identity, instance st
 	return len(p.sources) > 0
 }
 
+// Prepare makes the picker ready for those points of a metric that have the same attributes as the given one, whatever
+// their values: it sorts the series once, so that each point finds its own at once.
+func (p *Picker) Prepare(role Role, dimensions Dimensions, like *Key) {
+	p.role, p.dimensions, p.needed = role, dimensions, like.has&required
+	p.entries = p.entries[:0]
+	// What neither the name of the metric nor a point says anything about could be any span.
+	if role.family != 0 || like.Telling() {
+		for _, source := range p.sources {
+			source.mu.Lock()
+			for o := source.newest; o != nil; o = o.older {
+				if p.mayBe(o, like) {
+					p.entries = append(p.entries, entry{source: source, one: o})
+				}
+			}
+			source.mu.Unlock()
+		}
+	}
+	size := 1 << bits.Len(uint(len(p.entries)))
+	p.table = slices.Grow(p.table[:0], size)[:size]
+	clear(p.table)
+	// From the oldest to the newest, so that chains begin with the newest.
+	for i := len(p.entries) - 1; i >= 0; i-- {
+		e := &p.entries[i]
+		place := &p.table[e.one.key.hashOf(p.needed)&uint64(size-1)]
+		e.next, *place = *place, int32(i+1)
+	}
+}
+
 // Pick returns at most limit spans that the point has counted, the failed ones first, then the slow ones, and from each
-// bucket one. The result is valid until the next call.
-func (p *Picker) Pick(point *Point, dimensions Dimensions, limit int, bucketOf func(duration int64) int) []Candidate {
-	p.gather(point, dimensions)
+// bucket one. The result is valid until the next call. The point is like the one that the picker was prepared for.
+func (p *Picker) Pick(point *Point, limit int, bucketOf func(duration int64) int) []Candidate {
+	p.gather(point)
 	if bucketOf != nil {
 		p.onePerBucket(bucketOf)
 	}
@@ -66,42 +107,39 @@ func (p *Picker) Pick(point *Point, dimensions Dimensions, limit int, bucketOf f
 }
 
 // gather collects the candidates of all series that the point can be about.
-func (p *Picker) gather(point *Point, dimensions Dimensions) {
+func (p *Picker) gather(point *Point) {
 	p.candidates = p.candidates[:0]
-	if point.Role.family == 0 && !point.Key.Telling() {
+	if len(p.entries) == 0 {
 		return
 	}
 	var seen kinds
-	for _, source := range p.sources {
-		source.mu.Lock()
-		for o := source.newest; o != nil; o = o.older {
-			if point.matches(o, dimensions) {
-				seen |= 1 << o.kind
-				p.collect(o, point)
-			}
+	for next := p.table[point.Key.hashOf(p.needed)&uint64(len(p.table)-1)]; next > 0; {
+		e := &p.entries[next-1]
+		next = e.next
+		if point.Key.agrees(&e.one.key, point.Key.has&e.one.key.has) {
+			seen |= 1 << e.one.kind
+			e.source.mu.Lock()
+			p.collect(e.one, point)
+			e.source.mu.Unlock()
 		}
-		source.mu.Unlock()
 	}
 	// Where the name of the metric does not say which side it is about, and spans of both sides fit, nobody knows.
-	if point.Role.family == 0 && seen&(seen-1) != 0 {
+	if p.role.family == 0 && seen&(seen-1) != 0 {
 		p.candidates = p.candidates[:0]
 	}
 }
 
-func (p *Point) matches(o *one, dimensions Dimensions) bool {
-	needed := p.Key.has & required
-	shared := p.Key.has & o.key.has
+// mayBe tells whether a point like the given one can be about the series, if their values agree.
+func (p *Picker) mayBe(o *one, like *Key) bool {
 	switch {
-	case p.Role.kinds&(1<<o.kind) == 0:
+	case p.role.kinds&(1<<o.kind) == 0:
 		return false
-	case shared&required != needed:
+	case o.key.has&p.needed != p.needed:
 		return false
-	case p.Role.family != 0 && o.key.has&p.Role.family == 0:
-		return false
-	case dimensions.has&^p.Key.has&o.key.has != 0:
+	case p.role.family != 0 && o.key.has&p.role.family == 0:
 		return false
 	default:
-		return p.Key.agrees(&o.key, shared)
+		return p.dimensions.has&^like.has&o.key.has == 0
 	}
 }
 

@@ -2,6 +2,7 @@ package series
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +66,8 @@ func TestFailedThenSlowSpansArePicked(t *testing.T) {
 	}
 	var p Picker
 	require.True(t, p.Reset(x, start, shop, ""))
-	picked := p.Pick(&Point{Key: key, Role: RoleOf("http.server.requests"), Until: start}, Dimensions{}, 4, nil)
+	p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &key)
+	picked := p.Pick(&Point{Key: key, Until: start}, 4, nil)
 	require.Len(t, picked, 4)
 	for i := range picked[:3] {
 		assert.True(t, picked[i].Failed)
@@ -81,14 +83,36 @@ func TestWhereOtherPointsSayMoreAPointThatDoesNotIsAboutSpansThatDoNot(t *testin
 	x.Source(start, shop, "").Add(start, []Sighting{sighting(fine, 1, 1, false), sighting(failed, 2, 2, true)})
 	var p Picker
 	require.True(t, p.Reset(x, start, shop, ""))
-	asked := &Point{Key: fine, Role: RoleOf("http.server.requests"), Until: start}
-	assert.Len(t, p.Pick(asked, Dimensions{}, 5, nil), 2)
+	asked, role := &Point{Key: fine, Until: start}, RoleOf("http.server.requests")
+	p.Prepare(role, Dimensions{}, &fine)
+	assert.Len(t, p.Pick(asked, 5, nil), 2)
 
 	var dimensions Dimensions
 	dimensions.Add(&failed)
-	picked := p.Pick(asked, dimensions, 5, nil)
+	p.Prepare(role, dimensions, &fine)
+	picked := p.Pick(asked, 5, nil)
 	require.Len(t, picked, 1)
 	assert.False(t, picked[0].Failed)
+}
+
+func TestEachPointOfManyFindsItsOwnSeries(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	source := x.Source(start, shop, "")
+	keys := make([]Key, 200)
+	for i := range keys {
+		keys[i] = keyOf(x, "http.route", fmt.Sprint("/", i), "http.request.method", "GET")
+		source.Add(start, []Sighting{sighting(keys[i], int64(i), int64(i)+1, false)})
+	}
+	var p Picker
+	require.True(t, p.Reset(x, start, shop, ""))
+	p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &keys[0])
+	for i := range keys {
+		picked := p.Pick(&Point{Key: keys[i], Until: start}, 5, nil)
+		require.Len(t, picked, 1)
+		assert.Equal(t, int64(i)+1, picked[0].Duration())
+	}
+	unknown := keyOf(x, "http.route", "/elsewhere", "http.request.method", "GET")
+	assert.Empty(t, p.Pick(&Point{Key: unknown, Until: start}, 5, nil))
 }
 
 func TestNobodyKnowsWhichSideAMetricIsAbout(t *testing.T) {
@@ -99,10 +123,12 @@ func TestNobodyKnowsWhichSideAMetricIsAbout(t *testing.T) {
 	x.Source(start, shop, "").Add(start, []Sighting{serving})
 	var p Picker
 	require.True(t, p.Reset(x, start, shop, ""))
-	asked := &Point{Key: key, Role: RoleOf("requests"), Until: start}
-	assert.Len(t, p.Pick(asked, Dimensions{}, 5, nil), 1)
+	asked := &Point{Key: key, Until: start}
+	p.Prepare(RoleOf("requests"), Dimensions{}, &key)
+	assert.Len(t, p.Pick(asked, 5, nil), 1)
 	x.Source(start, shop, "").Add(start, []Sighting{calling})
-	assert.Empty(t, p.Pick(asked, Dimensions{}, 5, nil))
+	p.Prepare(RoleOf("requests"), Dimensions{}, &key)
+	assert.Empty(t, p.Pick(asked, 5, nil))
 }
 
 func TestWhatIsSilentIsForgotten(t *testing.T) {
@@ -112,7 +138,8 @@ func TestWhatIsSilentIsForgotten(t *testing.T) {
 	later := start + int64(retention) + 1
 	var p Picker
 	require.True(t, p.Reset(x, later, shop, "a"))
-	assert.Empty(t, p.Pick(&Point{Key: key, Role: RoleOf("http.server.requests"), Until: later}, Dimensions{}, 5, nil))
+	p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &key)
+	assert.Empty(t, p.Pick(&Point{Key: key, Until: later}, 5, nil))
 
 	x.Source(later, shop, "b")
 	assert.False(t, p.Reset(x, later, shop, "a"))
@@ -151,4 +178,29 @@ func sighting(key Key, id, duration int64, failed bool) Sighting {
 	return Sighting{Key: key, Kind: ptrace.SpanKindServer, Candidate: Candidate{
 		Trace: pcommon.TraceID{15: byte(id), 14: 1}, Span: pcommon.SpanID{7: byte(id), 0: 1}, Start: start - duration, End: start, Failed: failed,
 	}}
+}
+
+func TestEveryNameHasItsSlot(t *testing.T) {
+	for slot, all := range names {
+		for _, name := range all {
+			assert.Equal(t, slot, slotOf(name), name)
+			assert.Equal(t, slot, slotOf(strings.ReplaceAll(name, ".", "_")), name)
+			assert.Equal(t, none, slotOf(name+"."), name)
+			assert.Equal(t, none, slotOf("x"+name[1:]), name)
+		}
+	}
+	for _, name := range []string{"", "db", "db.nam", "url.path", "user_agent.original", "http.request.header.x", strings.Repeat("x", 1000)} {
+		assert.Equal(t, none, slotOf(name), name)
+	}
+}
+
+func BenchmarkSlotOf(b *testing.B) {
+	keys := []string{
+		"http.request.method", "http.route", "url.path", "url.scheme", "http.response.status_code", "server.address", "server.port",
+		"network.protocol.version", "user_agent.original", "client.address",
+	}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		slotOf(keys[n%len(keys)])
+	}
 }

