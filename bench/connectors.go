@@ -151,19 +151,15 @@ type scaling struct {
 	perSecond float64
 }
 
-// scale feeds a subject by one and by two goroutines in turns, pass by pass.
-func scale(s subject, f *feed, p plan) (scaling, error) {
-	r, err := s.make(f.of)
-	if err != nil {
-		return scaling{}, err
-	}
+// scale has a consumer fed by one and by two goroutines in turns, pass by pass.
+func scale(consume func(ptrace.Traces) error, f *feed, p plan) (scaling, error) {
 	var took, reference [2][]float64
 	for range p.scaling {
 		for extra := range took {
 			batches := f.next()
 			runtime.GC() // otherwise the garbage of one pass is collected during the next
 			from := time.Now()
-			if err := spread(extra+1, batches, r.consume); err != nil {
+			if err := spread(extra+1, batches, consume); err != nil {
 				return scaling{}, err
 			}
 			took[extra] = append(took[extra], time.Since(from).Seconds())
@@ -179,7 +175,7 @@ func scale(s subject, f *feed, p plan) (scaling, error) {
 		factor:    one / median(took[1]),
 		machine:   median(reference[0]) / median(reference[1]),
 		perSecond: float64(f.of.spans) / one,
-	}, r.stop()
+	}, nil
 }
 
 // ponder works about as long on a batch as a subject does, and shares nothing.

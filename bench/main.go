@@ -14,11 +14,15 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"text/tabwriter"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
 const (
 	shopFile     = "testdata/shop.jsonl.zst"
 	recordedFile = "day-ob-20220822.jsonl.zst"
+	// loggedFile has log records, too; it is for correlation only.
+	loggedFile = "day-tt-20230129.jsonl.zst"
 	// recordedSpans is how many of the recorded spans are taken: more than fit into any cache of the processor.
 	recordedSpans = 20_000
 	// budget is what a ratio may be.
@@ -43,14 +47,22 @@ func run(out io.Writer, data, profile string) error {
 		return err
 	}
 	workloads := []*workload{shop}
+	var logged *workload
 	if data == "" {
 		say(out, "no recorded spans: THROUGHLINE_DATA names no folder")
-	} else if recorded, err := load("recorded", filepath.Join(data, recordedFile), recordedSpans); errors.Is(err, fs.ErrNotExist) {
-		say(out, "no recorded spans: %v", err)
-	} else if err != nil {
-		return err
 	} else {
-		workloads = append(workloads, recorded)
+		recorded, err := load("recorded", filepath.Join(data, recordedFile), recordedSpans)
+		if err == nil {
+			logged, err = load("recorded with logs", filepath.Join(data, loggedFile), recordedSpans)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			say(out, "no recorded spans: %v", err)
+		case err != nil:
+			return err
+		default:
+			workloads = append(workloads, recorded)
+		}
 	}
 	p := plan{warm: 2, turns: 12, spans: 25_000, scaling: 15, held: 500_000, rounds: 5, passes: 3}
 	if profile != "" {
@@ -62,12 +74,20 @@ func run(out io.Writer, data, profile string) error {
 			return err
 		}
 	}
-	return nil
+	if logged == nil {
+		return nil
+	}
+	introduce(out, logged)
+	return reportCorrelation(out, logged, p)
+}
+
+func introduce(out io.Writer, w *workload) {
+	say(out, "\n%s: %d spans in %d batches of %d services, again and again with new trace IDs", w.name, w.spans, len(w.traces), len(w.services()))
 }
 
 func report(out io.Writer, w *workload, p plan) error {
 	f := newFeed(w)
-	say(out, "\n%s: %d spans in %d batches of %d services, again and again with new trace IDs", w.name, w.spans, len(w.traces), len(w.services()))
+	introduce(out, w)
 
 	subjects := []subject{ours, defaults, roomy}
 	spent, err := compare(subjects, f, p)
@@ -94,26 +114,44 @@ func report(out io.Writer, w *workload, p plan) error {
 	}
 	say(out, "memory: %s B per span with %d held (budget %d)", verdict(perSpan, heldBudget), held, heldBudget)
 	for _, s := range []subject{ours, roomy} {
-		did, err := scale(s, f, p)
+		r, err := s.make(w)
 		if err != nil {
 			return err
 		}
-		say(out, "%s: two goroutines feed %.2f times as fast as one, which feeds %s spans/s (work that shares nothing: %.2f times)",
-			s.name, did.factor, number(did.perSecond), did.machine)
+		if err := errors.Join(reportScaling(out, s.name, r.consume, f, p), r.stop()); err != nil {
+			return err
+		}
 	}
+	return reportCorrelation(out, w, p)
+}
 
+func reportScaling(out io.Writer, name string, consume func(ptrace.Traces) error, f *feed, p plan) error {
+	did, err := scale(consume, f, p)
+	if err != nil {
+		return err
+	}
+	say(out, "%s: two goroutines feed %.2f times as fast as one, which feeds %s spans/s (work that shares nothing: %.2f times)",
+		name, did.factor, number(did.perSecond), did.machine)
+	return nil
+}
+
+func reportCorrelation(out io.Writer, w *workload, p plan) error {
 	jobs, err := correlate(w, p)
 	if err != nil {
 		return err
 	}
-	t = newTable(out)
+	t := newTable(out)
 	t.row("correlation", "cpu ns", "B", "allocs", "unmarshal cpu ns", "B", "allocs", "cpu ratio")
 	for _, j := range jobs {
 		t.row(fmt.Sprintf("per %s (%d)", j.items, j.count), number(j.adorn.cpu), number(j.adorn.bytes), fmt.Sprintf("%.2f", j.adorn.allocs),
 			number(j.unmarshal.cpu), number(j.unmarshal.bytes), fmt.Sprintf("%.2f", j.unmarshal.allocs), verdict(j.adorn.cpu/j.unmarshal.cpu, budget))
 	}
 	t.end()
-	return nil
+	c, err := newCorrelator()
+	if err != nil {
+		return err
+	}
+	return errors.Join(reportScaling(out, "correlation", c.consumeTraces, newFeed(w), p), c.stop())
 }
 
 // profileTo writes where service_health spends its time on all workloads.

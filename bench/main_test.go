@@ -30,7 +30,7 @@ func TestTheReportHasEveryFigure(t *testing.T) {
 		`÷ service_graph \(roomy\) \+ span_metrics: cpu \S+ \((met|missed)\)`,
 		// The heap of so small a round may well have shrunk.
 		`memory: -?\d\S* \((met|missed)\) B per span with [1-9]\d* held`,
-		`(?m)^per span \(\d+\) +[1-9]`, `(?m)^per record \(\d+\) +[1-9]`, `(?m)^per point \(\d+\) +[1-9]`,
+		`(?m)^correlation: two goroutines feed \d`, `(?m)^per span \(\d+\) +[1-9]`, `(?m)^per record \(\d+\) +[1-9]`, `(?m)^per point \(\d+\) +[1-9]`,
 	} {
 		assert.Regexp(t, wanted, out.String())
 	}

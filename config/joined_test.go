@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	programs "github.com/throughline-otel/throughline/internal/binary"
 )
 
 // TestAFailedRequestTellsWhatItRanOn runs the shipped agent and gateway. A request fails because its database is full: its span
@@ -77,6 +79,70 @@ func TestAFailedRequestTellsWhatItRanOn(t *testing.T) {
 	backend.look(func(_ ptrace.Traces, metrics pmetric.Metrics, _ plog.Logs) {
 		assert.Positive(t, metrics.DataPointCount())
 	})
+}
+
+// TestTheAgentJoinsTheShop runs the shop behind the shipped agent and gateway. Most of its services send ids with their records;
+// one writes them into the lines of a file.
+func TestTheAgentJoinsTheShop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lets the shop run for half a minute")
+	}
+	backend := newBackend(t)
+	state := t.TempDir()
+	gateway := start(t, "gateway.yaml",
+		[]string{"THROUGHLINE_BACKEND=" + backend.URL, "THROUGHLINE_STATE=" + state + "/gateway"},
+		node{"extensions": node{"zpages": node{"endpoint": "127.0.0.1:0"}}, "exporters": node{"prometheus": node{"endpoint": "127.0.0.1:0"}}})
+	agent := start(t, "agent.yaml",
+		[]string{
+			"THROUGHLINE_GATEWAY=" + gateway.grpc, "THROUGHLINE_INSECURE=true", "THROUGHLINE_STATE=" + state + "/agent",
+			"THROUGHLINE_LOG_FILES=" + state + "/*.log",
+		},
+		// The file is written after the start, but perhaps before the agent first looks.
+		node{"receivers": node{"file_log": node{"start_at": "beginning", "resource": node{"service.name": "mail", "service.namespace": "shop"}}}})
+	shop := programs.Command{Name: "shop", Args: []string{
+		"-otlp", agent.grpc, "-events", "127.0.0.1:0", "-mail-log", state + "/mail.log", "-faults", "none", "-duration", "25s",
+	}}.Start(t)
+	// Its exit code is about the events that it does not get here.
+	shop.Wait(2 * time.Minute)
+	agent.Stop()
+	gateway.Stop()
+
+	total, matches := 0, map[string]int{}
+	withSpan, withEntry := 0, 0
+	backend.look(func(_ ptrace.Traces, _ pmetric.Metrics, logs plog.Logs) {
+		for _, rl := range logs.ResourceLogs().All() {
+			for _, sl := range rl.ScopeLogs().All() {
+				for _, record := range sl.LogRecords().All() {
+					if record.EventName() != "" {
+						continue
+					}
+					total++
+					at := record.Attributes().AsRaw()
+					match := text(record.Attributes(), "throughline.match")
+					matches[match]++
+					if match == "" {
+						t.Logf("not joined: %q of %s", record.Body().AsString(), text(rl.Resource().Attributes(), "service.name"))
+					}
+					if _, ok := at["throughline.layer"]; ok {
+						withSpan++
+					}
+					if _, ok := at["throughline.entry.service"]; ok {
+						withEntry++
+					}
+					if at["throughline.match"] == "recovered" {
+						assert.Equal(t, at["trace_id"], record.TraceID().String())
+						assert.Equal(t, at["span_id"], record.SpanID().String())
+					}
+				}
+			}
+		}
+	})
+	t.Logf("%d records: %v, %d with their span seen, %d with their entry", total, matches, withSpan, withEntry)
+	require.Greater(t, total, 1000)
+	assert.GreaterOrEqual(t, matches["context"]+matches["recovered"], total*99/100)
+	assert.Greater(t, matches["recovered"], total/100, "the lines of the file")
+	assert.Zero(t, matches["inferred"], "it is off")
+	assert.GreaterOrEqual(t, withSpan, total*95/100)
 }
 
 // failedOrder is a request and its query, both of which have failed.

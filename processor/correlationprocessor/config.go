@@ -8,8 +8,10 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
+	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/keep"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/rule"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/severity"
 )
 
@@ -56,7 +58,8 @@ type StoreConfig struct {
 type LogsConfig struct {
 	// RecoverContext fills empty ids from attributes and body.
 	RecoverContext bool `mapstructure:"recover_context"`
-	// InferContext gives a record without any id the only span that was active where and when it was written.
+	// InferContext gives a record without any id the only trace, and if that is certain the span, that was active where and
+	// when it was written.
 	InferContext bool `mapstructure:"infer_context"`
 	// Hold is how long a record waits for its span.
 	Hold time.Duration `mapstructure:"hold"`
@@ -169,12 +172,23 @@ func (c *Config) Validate() error {
 			wrong("`%s` %w", lowest.key, err)
 		}
 	}
+	if _, err := rule.Compile(c.rules(), component.TelemetrySettings{Logger: zap.NewNop()}); err != nil {
+		errs = append(errs, err)
+	}
 	errs = append(errs, namesAreUsable("traces.attach_logs.attributes", c.Traces.AttachLogs.Attributes)...)
 	errs = append(errs, namesAreUsable("traces.context_metrics", c.Traces.ContextMetrics)...)
 	if n := len(c.Traces.ContextMetrics); n > maxContextMetrics {
 		wrong("`traces.context_metrics` has room for %d names, got %d", maxContextMetrics, n)
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Config) rules() []rule.Rule {
+	rules := make([]rule.Rule, len(c.Layers))
+	for i, given := range c.Layers {
+		rules[i] = rule.Rule{Layer: given.Layer, Condition: given.Condition}
+	}
+	return rules
 }
 
 // policy is what `logs.keep` says. The severities have been validated.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"sync"
+	"unsafe"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
@@ -45,24 +46,28 @@ const (
 	gapNoID
 	gapHalfID
 	gapAmbiguous
+	gapUndecidable
 	gapTrace
 	gapSpan
 	gapCount
 )
 
 var gapNames = [gapCount]string{
-	gapNone:      "",
-	gapNoID:      "no_id",
-	gapHalfID:    "half_id_of_unknown_trace",
-	gapAmbiguous: "several_spans_fit",
-	gapTrace:     "trace_not_seen",
-	gapSpan:      "span_not_seen",
+	gapNone:        "",
+	gapNoID:        "no_id",
+	gapHalfID:      "half_id_of_unknown_trace",
+	gapAmbiguous:   "several_spans_fit",
+	gapUndecidable: "undecidable",
+	gapTrace:       "trace_not_seen",
+	gapSpan:        "span_not_seen",
 }
 
 // identity is what is known about a record's ids before its span has been looked for.
 type identity struct {
 	match match
 	gap   gap
+	// half is the end of the id of a trace that has not been seen.
+	half uint64
 }
 
 // outcomeNames are of what became of a trace.
@@ -146,6 +151,7 @@ func (l *logs) ConsumeLogs(ctx context.Context, batch plog.Logs) error {
 	}
 	waiting := l.identify(now, batch)
 	if !l.ready(now, waiting) && l.queue.Add(ctx, batch, hold.Wait{
+		Bytes:   waiting.bytes(),
 		Ready:   func(now int64) bool { return l.ready(now, waiting) },
 		Prepare: func(ctx context.Context, now int64) { l.join(ctx, now, waiting) },
 	}) {
@@ -199,8 +205,9 @@ type waitingLogs struct {
 	batch plog.Logs
 	// identities are those of the records, one after the other.
 	identities []identity
-	// awaited are the spans that have not been seen when the batch came.
+	// awaited are the spans that have not been seen when the batch came, and halves the ends of the ids of such traces.
 	awaited []spanID
+	halves  []uint64
 	// forever is whether something is in it of which nobody knows what it waits for.
 	forever bool
 }
@@ -219,7 +226,10 @@ func (l *logs) identify(now int64, batch plog.Logs) *waitingLogs {
 				id := l.identifyRecord(now, record)
 				waiting.identities = append(waiting.identities, id)
 				if id.match == matchNone {
-					waiting.forever = waiting.forever || l.config.Logs.InferContext || id.gap == gapHalfID
+					if id.half != 0 {
+						waiting.halves = append(waiting.halves, id.half)
+					}
+					waiting.forever = waiting.forever || l.config.Logs.InferContext && id.gap == gapNoID
 					continue
 				}
 				of := spanID{record.TraceID(), record.SpanID()}
@@ -242,7 +252,18 @@ func (l *logs) ready(now int64, waiting *waitingLogs) bool {
 		}
 		waiting.awaited = waiting.awaited[:n-1]
 	}
+	for n := len(waiting.halves); n > 0; n = len(waiting.halves) {
+		if _, ok := l.spans.Resolve(now, waiting.halves[n-1]); !ok {
+			return false
+		}
+		waiting.halves = waiting.halves[:n-1]
+	}
 	return !waiting.forever
+}
+
+// bytes is what is kept beside the batch.
+func (w *waitingLogs) bytes() int64 {
+	return int64(cap(w.identities))*int64(unsafe.Sizeof(identity{})) + int64(cap(w.awaited))*int64(unsafe.Sizeof(spanID{}))
 }
 
 // join adds to the records of a batch that has waited what is known now.
@@ -269,12 +290,14 @@ func (l *logs) join(ctx context.Context, now int64, waiting *waitingLogs) {
 func (l *logs) identifyRecord(now int64, record plog.LogRecord) identity {
 	id := identity{match: matchContext}
 	if record.TraceID().IsEmpty() || record.SpanID().IsEmpty() {
-		filled, why := l.recover(now, record)
+		filled, half := l.recover(now, record)
 		switch {
 		case filled:
 			id.match = matchRecovered
+		case half != 0:
+			return identity{gap: gapHalfID, half: half}
 		case record.TraceID().IsEmpty():
-			return identity{gap: why}
+			return identity{gap: gapNoID}
 		}
 	}
 	l.notes.Add(now, record)
@@ -287,7 +310,7 @@ func (l *logs) joinRecord(now int64, record plog.LogRecord, scratch *recordScrat
 		// The trace may have come meanwhile.
 		id = l.identifyRecord(now, record)
 	}
-	if id.gap == gapNoID && l.config.Logs.InferContext {
+	if id.gap == gapNoID && record.SpanID().IsEmpty() && l.config.Logs.InferContext {
 		id = l.inferRecord(now, record, scratch)
 	}
 	if id.match == matchNone {
@@ -311,18 +334,22 @@ func (l *logs) joinRecord(now int64, record plog.LogRecord, scratch *recordScrat
 		add(attributes, attributeLayer, known.Layer.String())
 	}
 	if known.RootSeen {
-		if known.Entry != nil && known.Entry.Name != "" {
-			add(attributes, attributeEntryService, known.Entry.Name)
+		if known.Entry != "" {
+			add(attributes, attributeEntryService, known.Entry)
 		}
 		add(attributes, attributeEntryOperation, known.Operation)
 		if into, exists := attributes.GetOrPutEmpty(attributeTraceFailed); !exists {
 			into.SetBool(known.Failed)
 		}
 	}
-	if !known.SpanSeen {
+	switch {
+	case known.SpanSeen:
+		return id.match, gapNone
+	case id.match == matchInferred && record.SpanID().IsEmpty():
+		return id.match, gapAmbiguous
+	default:
 		return id.match, gapSpan
 	}
-	return id.match, gapNone
 }
 
 // locate finds out where the records of a resource were written.
@@ -333,9 +360,10 @@ func (l *logs) locate(resource pcommon.Resource, scratch *recordScratch) {
 	}
 }
 
-// inferRecord gives a record without any id the only span that can have been active where and when it was written.
+// inferRecord gives a record without any id the only trace that can have been active where and when it was written, and
+// the only span of it.
 func (l *logs) inferRecord(now int64, record plog.LogRecord, scratch *recordScratch) identity {
-	thread := l.thread(record.Attributes())
+	thread, gap := l.thread(record.Attributes()), gapNoID
 	for _, instance := range scratch.instances {
 		trace, span, verdict := l.activity.Find(now, activity.Instance{High: instance}, thread, int64(record.Timestamp()))
 		switch verdict {
@@ -346,45 +374,50 @@ func (l *logs) inferRecord(now int64, record plog.LogRecord, scratch *recordScra
 			return identity{match: matchInferred}
 		case activity.Ambiguous:
 			return identity{gap: gapAmbiguous}
+		case activity.Undecidable:
+			gap = gapUndecidable
 		}
 	}
-	return identity{gap: gapNoID}
+	return identity{gap: gap}
 }
 
 // recover fills what the sender left empty, and nothing else. What the record says elsewhere must not contradict what
-// the sender did fill.
-func (l *logs) recover(now int64, record plog.LogRecord) (filled bool, why gap) {
+// the sender did fill. Of a trace that has not been seen, and of which no more is found, it returns the half of the id.
+func (l *logs) recover(now int64, record plog.LogRecord) (filled bool, unknown uint64) {
 	if !l.config.Logs.RecoverContext {
-		return false, gapNoID
+		return false, 0
 	}
 	found, ok := recovery.FromAttributes(record.Attributes())
 	if !ok {
 		if found, ok = recovery.FromBody(record.Body()); !ok {
-			return false, gapNoID
+			return false, 0
 		}
 	}
 	if found.Half != 0 {
 		trace, known := l.resolve(now, record.TraceID(), found.Half)
-		if !known {
-			return false, gapHalfID
+		switch {
+		case !known && record.TraceID().IsEmpty():
+			return false, found.Half
+		case !known:
+			return false, 0
 		}
 		found.Trace = trace
 	}
 	switch {
 	case record.TraceID().IsEmpty():
 		if !record.SpanID().IsEmpty() && !found.Span.IsEmpty() && record.SpanID() != found.Span {
-			return false, gapNoID
+			return false, 0
 		}
 		record.SetTraceID(found.Trace)
 		if record.SpanID().IsEmpty() {
 			record.SetSpanID(found.Span)
 		}
-		return true, gapNone
+		return true, 0
 	case record.TraceID() == found.Trace && !found.Span.IsEmpty():
 		record.SetSpanID(found.Span)
-		return true, gapNone
+		return true, 0
 	default:
-		return false, gapNone
+		return false, 0
 	}
 }
 

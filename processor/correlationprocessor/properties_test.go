@@ -98,7 +98,7 @@ func holdAgainst(t *testing.T, config *Config) {
 		"correlation_exemplars", "correlation_services", "correlation_records match=recovered", "correlation_records match=context",
 	}
 	if config.Logs.Hold > 0 {
-		reached = append(reached, "correlation_log_events", "correlation_context_values", "correlation_condition_errors",
+		reached = append(reached, "correlation_log_events decision=attached", "correlation_context_values", "correlation_condition_errors",
 			"correlation_records match=inferred", "correlation_hold_delay reason=due signal=logs",
 			"correlation_hold_delay reason=ready signal=logs", "correlation_hold_delay reason=due signal=traces")
 	}

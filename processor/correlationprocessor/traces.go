@@ -48,6 +48,8 @@ type traces struct {
 	// queue is nil where nothing is held.
 	queue   *hold.Queue[ptrace.Traces]
 	refused [][]metric.AddOption
+	// attached counts records that became events, and those for which there was no room.
+	attached [][]metric.AddOption
 	// scratches are for one batch at a time each.
 	scratches sync.Pool
 }
@@ -78,17 +80,14 @@ func newTraces(base *correlation, next consumer.Traces) (*traces, error) {
 		correlation: base,
 		next:        next,
 		refused:     options("reason", "trace_id", "span_id", "name", "end_before_start", "future"),
+		attached:    options("decision", "attached", "left_out"),
 		scratches:   sync.Pool{New: func() any { return &spanScratch{called: map[spanID]place.Places{}} }},
 	}
 	for _, name := range base.config.Traces.ContextMetrics {
 		t.context = append(t.context, prefixContext+name)
 	}
-	var rules []rule.Rule
-	for _, given := range base.config.Layers {
-		rules = append(rules, rule.Rule{Layer: given.Layer, Condition: given.Condition})
-	}
 	var err error
-	if t.rules, err = rule.Compile(rules, base.settings); err != nil {
+	if t.rules, err = rule.Compile(base.config.rules(), base.settings); err != nil {
 		return nil, err
 	}
 	if wait := base.config.Traces.Hold; wait > 0 {
@@ -160,7 +159,7 @@ func (t *traces) learnResource(ctx context.Context, now int64, resource ptrace.R
 	}
 	if t.placesMatter || t.config.Logs.InferContext {
 		t.places.Resource(&scratch.here, attributes)
-		t.places.Learn(now, from.series.Emitter.Name, &scratch.here)
+		t.places.Learn(now, from.series.Service, &scratch.here)
 	}
 	for i := range scopes.Len() {
 		spans := scopes.At(i).Spans()
@@ -212,14 +211,14 @@ func (t *traces) learnSpan(ctx context.Context, now int64, from *emitter, scope 
 	if t.config.Logs.InferContext {
 		scratch.active = append(scratch.active, activity.Span{
 			Trace: seen.Trace, ID: seen.ID, Parent: span.ParentSpanID(), Start: seen.Start, End: seen.End,
-			Thread: t.thread(attributes), Sampled: isSampled(span),
+			Thread: t.thread(attributes), Entry: isEntry(span), Sampled: isSampled(span),
 		})
 	}
 	if wrong := flawOf(now, &seen); wrong != flawless {
 		scratch.refused[wrong]++
 		return
 	}
-	seen.Emitter = from.series.Emitter
+	seen.Service = from.series.Service
 	key := &scratch.key
 	key.Reset()
 	var evidence layer.Evidence
@@ -244,9 +243,9 @@ func (t *traces) learnSpan(ctx context.Context, now int64, from *emitter, scope 
 	}
 	scratch.spans = append(scratch.spans, seen)
 	if t.placesMatter && seen.Layer == layer.Data {
-		t.places.LearnCall(now, from.series.Emitter.Name, attributes, &scratch.here, &scratch.there)
+		t.places.LearnCall(now, from.series.Service, attributes, &scratch.here, &scratch.there)
 	}
-	if t.config.Metrics.Exemplars.Enabled && key.Telling() && from.series.Emitter.Name != "" {
+	if t.config.Metrics.Exemplars.Enabled && key.Telling() && from.series.Service != "" {
 		key.Infer(seen.Failed)
 		scratch.sightings = append(scratch.sightings, series.Sighting{Key: *key, Kind: span.Kind(), Candidate: series.Candidate{
 			Trace: seen.Trace, Span: seen.ID, Start: seen.Start, End: seen.End, Failed: seen.Failed,
@@ -265,18 +264,23 @@ func (t *traces) join(ctx context.Context, now int64, batch ptrace.Traces) {
 }
 
 func (t *traces) joinNotes(ctx context.Context, now int64, batch ptrace.Traces) {
-	var events int64
+	var events, leftOut int64
 	for _, resource := range batch.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
 			for _, span := range scope.Spans().All() {
 				if about, ok := t.notes.Of(now, span.TraceID(), span.SpanID()); ok && isFlawless(now, span) {
-					events += int64(about.AppendTo(span))
+					if put := about.AppendTo(span); put > 0 {
+						events += int64(put)
+						leftOut += about.LeftOut
+					}
 				}
 			}
 		}
 	}
-	if events > 0 {
-		t.telemetry.CorrelationLogEvents.Add(ctx, events)
+	for decision, count := range [...]int64{events, leftOut} {
+		if count > 0 {
+			t.telemetry.CorrelationLogEvents.Add(ctx, count, t.attached[decision]...)
+		}
 	}
 }
 
@@ -344,8 +348,11 @@ func (t *traces) tells(now int64, span ptrace.Span) bool {
 	if int64(span.EndTimestamp()-span.StartTimestamp()) > int64(t.config.Logs.Keep.SlowAbove) {
 		return true
 	}
-	_, typed := span.Attributes().Get(attributeErrorType)
-	return isFailed(span.Status().Code(), typed)
+	var key series.Key
+	if value, typed := span.Attributes().Get(attributeErrorType); typed {
+		key.Add(t.series.Seed, attributeErrorType, value)
+	}
+	return isFailed(span.Status().Code(), key.Failed())
 }
 
 // outline is what a span says about itself without its attributes.
@@ -392,6 +399,16 @@ func isFailed(status ptrace.StatusCode, typed bool) bool {
 		return false
 	default:
 		return typed
+	}
+}
+
+// isEntry tells whether a trace came to an instance with the span.
+func isEntry(span ptrace.Span) bool {
+	switch span.Kind() {
+	case ptrace.SpanKindServer, ptrace.SpanKindConsumer:
+		return true
+	default:
+		return span.ParentSpanID().IsEmpty()
 	}
 }
 

@@ -1,5 +1,11 @@
 // Package activity remembers which spans were active on an instance of a service at which time, so that a log record
-// without any id can be given the one that it must have been written in.
+// without any id can be given the trace that it must have been written in, and if possible the span.
+//
+// A record may be up to 2 ms older than its time, and younger by the unit that this was cut to. It fits a trace if all
+// spans that were active meanwhile are of it. Of a trace with several spans on the instance it gets no more than the
+// trace, since it may just have left one that ended, or not have entered one that begins. It gets the span too if that
+// is the only one of its trace on the instance, and the entry there, or if the spans and the record name their thread,
+// the spans are within each other, and the innermost was active all the time.
 //
 // A wrong id is worse than none, and what was active is known only afterwards: a span comes when it has ended and its
 // sender has exported it. So a question is answered only where the answer is unlikely to change:
@@ -42,19 +48,21 @@ type Span struct {
 	Start, End int64
 	// Thread is a hash of the thread that the span began on. It is 0 where the span does not say.
 	Thread uint64
+	// Entry says that the trace came to the instance with it: what the instance does for the trace is done within.
+	Entry bool
 	// Sampled says that others like it were not recorded: its tracestate has a sampling threshold.
 	Sampled bool
 }
 
-// Verdict says whether a span fits, or why none does.
+// Verdict says whether a trace fits, or why none does.
 type Verdict int
 
 const (
 	// None was active.
 	None Verdict = iota
-	// Fits means that exactly one was active, or the innermost of spans within each other.
+	// Fits means that all that were active are of one trace.
 	Fits
-	// Ambiguous means that several were active, or may have been since requests overlap there.
+	// Ambiguous means that spans of several traces were active, or may have been since requests overlap there.
 	Ambiguous
 	// Undecidable means that it is not known, or not yet, what was active.
 	Undecidable
@@ -96,9 +104,10 @@ func (x *Index) Add(now int64, of Instance, spans []Span) {
 	s.add(now, of, spans)
 }
 
-// Find tells which span a record was written in that an instance wrote at a time. The thread is a hash of the one that
-// the record names, or 0. A time that ends in zeros stands for all of the microsecond, millisecond or second that it
-// was cut to. Only the sender's own time will do, not the one at which somebody else has seen the record.
+// Find tells which trace a record was written in that an instance wrote at a time, and which span. That is empty where
+// it may have been another one of the trace. The thread is a hash of the one that the record names, or 0. A time that
+// ends in zeros stands for all of the microsecond, millisecond or second that it was cut to. Only the sender's own time
+// will do, or that of whoever reads its output at once, not the one at which somebody else has seen the record.
 //
 // If the verdict is Undecidable, a later call may say more.
 func (x *Index) Find(now int64, on Instance, thread uint64, at int64) (pcommon.TraceID, pcommon.SpanID, Verdict) {
@@ -110,11 +119,7 @@ func (x *Index) Find(now int64, on Instance, thread uint64, at int64) (pcommon.T
 	if !ok {
 		return pcommon.TraceID{}, pcommon.SpanID{}, None
 	}
-	found, verdict := i.find(s.latest, thread, at)
-	if verdict != Fits {
-		return pcommon.TraceID{}, pcommon.SpanID{}, verdict
-	}
-	return found.Trace, found.ID, Fits
+	return i.find(s.latest, thread, at)
 }
 
 // Size is how many bytes the index takes.

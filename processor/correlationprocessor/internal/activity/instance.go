@@ -3,6 +3,8 @@ package activity
 import (
 	"math"
 	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
 const (
@@ -10,6 +12,9 @@ const (
 	maxNested = 32
 	// coarsest is the unit of the coarsest clock that spans are measured by. Records are also cut to a second.
 	coarsest = int64(time.Millisecond)
+	// lateness is how long a record may have been written before its time: whoever reads the output of a process puts
+	// the time onto it at which the line was read.
+	lateness = 2 * int64(time.Millisecond)
 )
 
 // instance holds the spans that ended last, in the order of their ends.
@@ -143,55 +148,79 @@ func (i *instance) settled(now int64) int64 {
 	return known - max(i.habits.duration, i.former.duration)
 }
 
-func (i *instance) find(now int64, thread uint64, at int64) (*Span, Verdict) {
+// find looks at all spans that the record may have been written in.
+func (i *instance) find(now int64, thread uint64, at int64) (trace pcommon.TraceID, id pcommon.SpanID, verdict Verdict) {
 	named := thread != 0 && now >= i.unnamed
 	unit := unitOf(at, int64(time.Second))
+	from, to := max(at, 0)-lateness, at+unit
 	switch {
-	case at <= i.unknown, now < i.sampled:
-		return nil, Undecidable
+	case from <= i.unknown, now < i.sampled:
+		return trace, id, Undecidable
 	case now < i.interleaved && named, now < i.concurrent && !named:
-		return nil, Ambiguous
+		return trace, id, Ambiguous
 	case at > i.settled(now)-unit+1:
-		return nil, Undecidable
+		return trace, id, Undecidable
 	}
 
-	var found [maxNested]*Span
-	count, nested := 0, thread != 0
+	var nested [maxNested]*Span
+	var latest *Span
+	count, onThread, covered := 0, thread != 0, false
 	for n := i.count - 1; n >= 0; n-- {
 		span := i.at(n)
-		if span.End+coarsest <= at {
+		if span.End+coarsest <= from {
 			break
 		}
-		if span.Start >= at+unit || span.End+unitOf(span.End, coarsest) <= at {
+		if span.Start >= to || span.End+unitOf(span.End, coarsest) <= from {
 			continue
 		}
 		if thread != 0 && span.Thread != 0 && span.Thread != thread {
 			continue
 		}
-		if count == maxNested {
-			return nil, Ambiguous
+		if latest == nil {
+			latest = span
+		} else if span.Trace != latest.Trace {
+			return trace, id, Ambiguous
 		}
-		nested = nested && span.Thread == thread
-		found[count] = span
+		covered = covered || span.covers(from, to)
+		if onThread = onThread && span.Thread == thread && count < maxNested; onThread {
+			nested[count] = span
+		}
 		count++
 	}
-	spans := found[:count]
 	switch {
 	case count == 0:
-		return nil, None
-	case count > 1 && !(nested && chain(spans)):
-		return nil, Ambiguous
+		return trace, id, None
+	case unit > coarsest && !covered:
+		return trace, id, Undecidable
 	}
-	innermost := spans[count-1]
-	switch all := innermost.Start <= at && at+unit <= innermost.End+1; {
-	case all, count == 1 && unit <= coarsest:
-		return innermost, Fits
-	case count == 1:
-		return nil, Undecidable
-	default:
-		// The record may have been written just before the innermost began, or after it ended.
-		return nil, Ambiguous
+	trace = latest.Trace
+	if onThread && chain(nested[:count]) {
+		if innermost := nested[count-1]; innermost.covers(from, to) {
+			return trace, innermost.ID, Fits
+		}
 	}
+	if i.isAlone(latest) {
+		return trace, latest.ID, Fits
+	}
+	return trace, id, Fits
+}
+
+// covers tells whether the span was active from one time to just before another.
+func (s *Span) covers(from, to int64) bool {
+	return s.Start <= from && to <= s.End+1
+}
+
+// isAlone tells whether all that the instance did for the trace of a span was within it and in no other span.
+func (i *instance) isAlone(span *Span) bool {
+	if !span.Entry || span.Start <= i.unknown {
+		return false
+	}
+	for n := range i.count {
+		if other := i.at(n); other != span && other.Trace == span.Trace {
+			return false
+		}
+	}
+	return true
 }
 
 // unitOf is the unit in nanoseconds, up to a largest one, to which a time seems to have been cut.
@@ -204,14 +233,13 @@ func unitOf(at, largest int64) int64 {
 	return 1
 }
 
-// chain tells whether the spans are of one trace, each but one the child of another, and no two of the same. It puts
+// chain tells whether of some spans of one trace each but one is the child of another, and no two of the same. It puts
 // them in order, the outermost first.
 func chain(spans []*Span) bool {
 	for place := range spans {
 		next := -1
 		for n := place; n < len(spans); n++ {
-			span := spans[n]
-			if span.Trace != spans[0].Trace || !follows(span, spans, place) {
+			if !follows(spans[n], spans, place) {
 				continue
 			}
 			if next >= 0 {

@@ -70,6 +70,8 @@ type Settings[T any] struct {
 
 // Wait is what a batch waits for. The times are in nanoseconds of the wall clock.
 type Wait struct {
+	// Bytes is what the owner keeps for the batch beside it.
+	Bytes int64
 	// Ready, which may be nil, tells whether nothing is missing any longer. It is asked once in a while, from one goroutine,
 	// and best remembers how far it got.
 	Ready func(now int64) bool
@@ -147,6 +149,7 @@ func (q *Queue[T]) Start() {
 // The batch waits for as long as it may, or until nothing is missing any longer.
 func (q *Queue[T]) Add(ctx context.Context, batch T, wait Wait) bool {
 	items, bytes := q.signal.measure(batch)
+	bytes += wait.Bytes
 	taken, full := q.add(ctx, batch, wait, items, bytes)
 	if full {
 		q.Released(Full, 0)

@@ -174,7 +174,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.CorrelationLogEvents, err = builder.meter.Int64Counter(
 		"otelcol_correlation_log_events",
-		metric.WithDescription("Log records that became events of their span. [Alpha]"),
+		metric.WithDescription("Log records that became events of their span (`decision` is attached), or did not since the span had more telling ones (left_out). [Alpha]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
@@ -192,8 +192,8 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.CorrelationServices, err = builder.meter.Int64Counter(
 		"otelcol_correlation_services",
-		metric.WithDescription("Resources and points of the platform and data layers that learned their services. [Alpha]"),
-		metric.WithUnit("{item}"),
+		metric.WithDescription("Points of the platform and data layers that learned their services. [Alpha]"),
+		metric.WithUnit("{point}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.CorrelationSpansRefused, err = builder.meter.Int64Counter(

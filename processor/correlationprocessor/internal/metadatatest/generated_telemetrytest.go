@@ -133,7 +133,7 @@ func AssertEqualCorrelationKept(t *testing.T, tt *componenttest.Telemetry, dps [
 func AssertEqualCorrelationLogEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_correlation_log_events",
-		Description: "Log records that became events of their span. [Alpha]",
+		Description: "Log records that became events of their span (`decision` is attached), or did not since the span had more telling ones (left_out). [Alpha]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -181,8 +181,8 @@ func AssertEqualCorrelationRecords(t *testing.T, tt *componenttest.Telemetry, dp
 func AssertEqualCorrelationServices(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_correlation_services",
-		Description: "Resources and points of the platform and data layers that learned their services. [Alpha]",
-		Unit:        "{item}",
+		Description: "Points of the platform and data layers that learned their services. [Alpha]",
+		Unit:        "{point}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
 			IsMonotonic: true,

@@ -4,8 +4,9 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 	"unsafe"
+
+	bounded "github.com/throughline-otel/throughline/processor/correlationprocessor/internal/name"
 )
 
 const (
@@ -14,8 +15,6 @@ const (
 	// yield is how long one of them must have been silent before a newcomer takes its place: were it shorter, the points of a
 	// place with many services would change their attributes all the time.
 	yield = silence / 3
-	// maxService bounds the names that strangers give to their services, in bytes.
-	maxService = 256
 
 	recordBytes  = int64(unsafe.Sizeof(record{}))
 	residentSize = int64(unsafe.Sizeof(resident{}))
@@ -91,7 +90,7 @@ func (r *record) read(oldest int64, taken reading) {
 
 // join adds a service to those of a place, or takes note that it is still there.
 func (x *Index) join(now int64, r *record, service string) {
-	service = cut(service)
+	service = bounded.Cut(service)
 	longest := -1
 	for i := range r.residents {
 		known := &r.residents[i]
@@ -194,16 +193,4 @@ func (x *Index) release(n *name) {
 		delete(x.names, n.text)
 		x.used.Add(-n.bytes())
 	}
-}
-
-// cut bounds a name between two characters.
-func cut(service string) string {
-	if len(service) <= maxService {
-		return service
-	}
-	end := maxService
-	for end > maxService-utf8.UTFMax && !utf8.RuneStart(service[end]) {
-		end--
-	}
-	return service[:end]
 }

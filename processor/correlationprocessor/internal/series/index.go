@@ -4,11 +4,13 @@ package series
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/throughline-otel/throughline/internal/service"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/name"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
 )
 
@@ -35,6 +37,26 @@ type identity struct {
 	instance string
 }
 
+// identify bounds the names that strangers give to their services and instances.
+func identify(of service.Identity, instance string) identity {
+	return identity{service.Identity{
+		Namespace: name.Cut(of.Namespace), Name: name.Cut(of.Name), Environment: name.Cut(of.Environment),
+	}, name.Cut(instance)}
+}
+
+// clone keeps nothing else alive.
+func (id *identity) clone() identity {
+	return identity{service.Identity{
+		Namespace: strings.Clone(id.service.Namespace), Name: strings.Clone(id.service.Name),
+		Environment: strings.Clone(id.service.Environment),
+	}, strings.Clone(id.instance)}
+}
+
+func (id *identity) bytes() int64 {
+	return name.Bytes(id.service.Namespace) + name.Bytes(id.service.Name) + name.Bytes(id.service.Environment) +
+		name.Bytes(id.instance) + name.Bytes(id.service.String())
+}
+
 // NewIndex makes an index of at most maxBytes, which forgets what is older than retention.
 func NewIndex(maxBytes int64, retention time.Duration) *Index {
 	return &Index{
@@ -48,21 +70,22 @@ func NewIndex(maxBytes int64, retention time.Duration) *Index {
 
 // Source returns the series of an instance, for the spans that it has just sent.
 func (x *Index) Source(now int64, of service.Identity, instance string) *Source {
-	id := identity{of, instance}
+	id := identify(of, instance)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s, ok := x.sources[id]
 	if ok {
 		x.unlink(s)
 	} else {
+		id = id.clone()
 		s = &Source{
-			Emitter: &store.Emitter{Service: of, Instance: instance, Name: of.String()},
-			index:   x, identity: id, series: map[uint64]*one{}, used: sourceBytes,
+			Service: id.service.String(),
+			index:   x, identity: id, series: map[uint64]*one{}, used: sourceBytes + id.bytes(),
 		}
 		x.sources[id] = s
-		s.sibling = len(x.services[of])
-		x.services[of] = append(x.services[of], s)
-		x.used.Add(sourceBytes)
+		s.sibling = len(x.services[id.service])
+		x.services[id.service] = append(x.services[id.service], s)
+		x.used.Add(s.used)
 	}
 	s.latest = now
 	x.link(s)
@@ -84,14 +107,15 @@ func (x *Index) Evicted() store.Evictions {
 func (x *Index) find(found []*Source, of service.Identity, instance string) []*Source {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
+	id := identify(of, instance)
 	if instance == "" {
-		all := x.services[of]
+		all := x.services[id.service]
 		return append(found, all[:min(len(all), maxInstances)]...)
 	}
-	if s, ok := x.sources[identity{of, instance}]; ok {
+	if s, ok := x.sources[id]; ok {
 		found = append(found, s)
 	}
-	if s, ok := x.sources[identity{of, ""}]; ok {
+	if s, ok := x.sources[identity{id.service, ""}]; ok {
 		found = append(found, s)
 	}
 	return found

@@ -7,8 +7,6 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
 )
 
 const (
@@ -17,7 +15,7 @@ const (
 	// depth is how many spans a class keeps: the point that they belong to may come after younger ones.
 	depth = 4
 
-	sourceBytes = int64(unsafe.Sizeof(Source{})) + 256 // with its strings and its place in the index
+	sourceBytes = int64(unsafe.Sizeof(Source{})) + 192 // with its places in the index
 	seriesBytes = int64(unsafe.Sizeof(one{})) + 48     // with its place in the source
 	classBytes  = int64(unsafe.Sizeof(class{}))
 )
@@ -45,8 +43,8 @@ type Sighting struct {
 
 // Source holds the series of one instance of a service.
 type Source struct {
-	// Emitter is the instance.
-	Emitter *store.Emitter
+	// Service is the name of the service, as people know it.
+	Service string
 
 	index          *Index
 	identity       identity

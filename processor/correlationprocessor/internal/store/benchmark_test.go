@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"testing"
 	"time"
 
@@ -29,11 +30,10 @@ type batch struct {
 
 func newBatch(byResource bool) *batch {
 	b := &batch{spans: make([]store.Span, benchmarkTraces*benchmarkSpans), byResource: byResource}
-	var emitters [benchmarkSpans]store.Emitter
 	for i := range b.spans {
 		trace, part := b.place(i)
 		b.spans[i] = store.Span{
-			ID: span(uint64(trace)*0x9e3779b97f4a7c15 + uint64(part) + 1), Start: 1, End: 2, Emitter: &emitters[part],
+			ID: span(uint64(trace)*0x9e3779b97f4a7c15 + uint64(part) + 1), Start: 1, End: 2, Service: fmt.Sprint("service ", part),
 			Layer: layer.Application,
 		}
 		if part == 0 {

@@ -22,6 +22,9 @@ var floods = map[string]func(n uint64) store.Span{
 	"traces with operations of their own": func(n uint64) store.Span {
 		return store.Span{Trace: scattered(n), ID: span(n + 1), Root: true, Operation: fmt.Sprint("operation ", n)}
 	},
+	"traces of services of their own": func(n uint64) store.Span {
+		return store.Span{Trace: scattered(n), ID: span(n + 1), Root: true, Service: fmt.Sprint(n, strings.Repeat("s", 300))}
+	},
 	"traces with long operations of their own": func(n uint64) store.Span {
 		return store.Span{
 			Trace: scattered(n), ID: span(n + 1), Root: true, Operation: fmt.Sprint(n, strings.Repeat("o", 300)),

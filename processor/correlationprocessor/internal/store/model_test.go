@@ -65,7 +65,7 @@ func (m *model) remember(now int64, spans []store.Span) {
 		t.context.Outcome = max(t.context.Outcome, outcome)
 		if s.Root && (!t.context.RootSeen || s.Start < t.start) {
 			t.start = s.Start
-			t.context.RootSeen, t.context.Entry, t.context.Operation, t.context.Failed = true, s.Emitter, s.Operation, s.Failed
+			t.context.RootSeen, t.context.Entry, t.context.Operation, t.context.Failed = true, s.Service, s.Operation, s.Failed
 		}
 	}
 }
@@ -115,7 +115,6 @@ func TestAgainstAModel(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			s := store.New(8<<20, time.Duration(modelRetention), slowAbove)
 			m := model{traces: map[pcommon.TraceID]*modelTrace{}}
-			emitters := make([]store.Emitter, 5)
 			someTrace := func() pcommon.TraceID {
 				id := trace(random.Uint64N(200) * random.Uint64N(200) / 200)
 				id[0] = byte(1 + random.Uint64N(2)*random.Uint64N(2))
@@ -131,7 +130,7 @@ func TestAgainstAModel(t *testing.T) {
 				spans := make([]store.Span, 1+random.Uint64N(20)*random.Uint64N(60))
 				for i := range spans {
 					spans[i] = store.Span{
-						Trace: someTrace(), ID: someSpan(), Start: random.Int64N(100), Emitter: &emitters[random.Uint64N(5)],
+						Trace: someTrace(), ID: someSpan(), Start: random.Int64N(100), Service: fmt.Sprint("service ", random.Uint64N(5)),
 						Layer: layer.Layer(random.Uint64N(8)), Failed: random.Uint64N(300) == 0, Root: random.Uint64N(10) == 0,
 						Operation: fmt.Sprint("operation ", random.Uint64N(30)),
 					}

@@ -5,14 +5,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/name"
 )
 
 const (
-	// maxOperation bounds the names that strangers give to their spans.
-	maxOperation = 256
 	// ticks is how many steps of time there are in the retention.
 	ticks = 1024
 	// burst is how many traces leave at a time.
@@ -41,8 +40,12 @@ type entry struct {
 }
 
 type door struct {
-	emitter   *Emitter
+	service   string
 	operation string
+}
+
+func (d *door) bytes() int64 {
+	return name.Bytes(d.service) + name.Bytes(d.operation)
 }
 
 // shard has the traces whose hashes start alike.
@@ -222,7 +225,7 @@ func (s *shard) insert(span *Span, hash uint64) {
 	t.outcome = max(t.outcome, s.outcome(span))
 	if span.Root && (t.entry == 0 || span.Start < t.entryStart) {
 		s.leave(t)
-		t.entry, t.entryStart, t.entryFailed = s.enter(door{span.Emitter, span.Operation}), span.Start, span.Failed
+		t.entry, t.entryStart, t.entryFailed = s.enter(door{span.Service, span.Operation}), span.Start, span.Failed
 	}
 }
 
@@ -335,7 +338,7 @@ func (s *shard) context(id pcommon.TraceID, span pcommon.SpanID, hash uint64) (C
 	found := Context{Outcome: t.outcome}
 	if t.entry != 0 {
 		e := s.entries.at(t.entry)
-		found.RootSeen, found.Entry, found.Operation, found.Failed = true, e.emitter, e.operation, t.entryFailed
+		found.RootSeen, found.Entry, found.Operation, found.Failed = true, e.service, e.operation, t.entryFailed
 	}
 	if span.IsEmpty() {
 		return found, true
@@ -376,7 +379,7 @@ func (s *shard) resolve(half, hash uint64) (resolved pcommon.TraceID, ok bool) {
 
 // enter returns the link of the entry with one more trace. What is kept of the operation keeps nothing else alive.
 func (s *shard) enter(through door) uint32 {
-	through.operation = cut(through.operation)
+	through = door{name.Cut(through.service), name.Cut(through.operation)}
 	// Spans of one sender come together.
 	if s.recent != 0 {
 		if e := s.entries.at(s.recent); e.door == through {
@@ -398,8 +401,8 @@ func (s *shard) enter(through door) uint32 {
 		s.entries.remove(link)
 		return 0
 	}
-	through.operation = strings.Clone(through.operation)
-	s.nameBytes += nameBytes(through.operation)
+	through = door{strings.Clone(through.service), strings.Clone(through.operation)}
+	s.nameBytes += through.bytes()
 	e.door, e.traces = through, 1
 	return link
 }
@@ -411,7 +414,7 @@ func (s *shard) leave(t *trace) {
 	}
 	e := s.entries.at(t.entry)
 	if e.traces--; e.traces == 0 {
-		s.nameBytes -= nameBytes(e.operation)
+		s.nameBytes -= e.bytes()
 		s.byDoor.remove(s.entryHash(e.door), t.entry)
 		s.entries.remove(t.entry)
 		if s.recent == t.entry {
@@ -423,20 +426,4 @@ func (s *shard) leave(t *trace) {
 
 func (s *shard) entryHash(through door) uint32 {
 	return uint32(maphash.Comparable(s.seed, through))
-}
-
-func cut(operation string) string {
-	if len(operation) <= maxOperation {
-		return operation
-	}
-	end := maxOperation
-	for end > maxOperation-utf8.UTFMax && !utf8.RuneStart(operation[end]) {
-		end--
-	}
-	return operation[:end]
-}
-
-// nameBytes is what the allocator takes for a name.
-func nameBytes(name string) int64 {
-	return int64(len(name)+15) &^ 15
 }

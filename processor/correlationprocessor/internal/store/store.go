@@ -17,25 +17,17 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/internal/layer"
-	"github.com/throughline-otel/throughline/internal/service"
 )
-
-// Emitter is who sent a span: an instance of a service.
-type Emitter struct {
-	Service  service.Identity
-	Instance string
-	// Name is the service's name as people know it.
-	Name string
-}
 
 // Span is what is told of a span.
 type Span struct {
 	Trace      pcommon.TraceID
 	ID         pcommon.SpanID
 	Start, End int64
-	Emitter    *Emitter
-	Layer      layer.Layer
-	Failed     bool
+	// Service is the name of the service that sent it, as people know it.
+	Service string
+	Layer   layer.Layer
+	Failed  bool
 	// Root says that nobody called: the trace came in here.
 	Root bool
 	// Operation is the span's name. It is remembered of a root only.
@@ -61,9 +53,9 @@ type Context struct {
 	// SpanSeen is whether the span itself is remembered, and Layer its layer.
 	SpanSeen bool
 	Layer    layer.Layer
-	// RootSeen is whether it is known where the trace came in: at Entry, for Operation.
+	// RootSeen is whether it is known where the trace came in: at the service Entry, for Operation.
 	RootSeen  bool
-	Entry     *Emitter
+	Entry     string
 	Operation string
 	// Failed is what became of the trace at its entry.
 	Failed bool
@@ -105,8 +97,7 @@ type Store struct {
 }
 
 // New makes a store of at most maxBytes, which has to be 64 KiB or more. It forgets what is older than retention, but up
-// to 0.2 % later. A span that took longer than slowAbove, which is not negative, makes its trace slow. What emitters take
-// is not counted: they belong to the caller.
+// to 0.2 % later. A span that took longer than slowAbove, which is not negative, makes its trace slow.
 func New(maxBytes int64, retention, slowAbove time.Duration) *Store {
 	count := 1
 	for count < maxShards && maxBytes >= int64(2*count)*shardBytes {

@@ -28,11 +28,11 @@ func newStore(maxBytes int64) *store.Store {
 
 func TestASpanIsKnownWithItsTrace(t *testing.T) {
 	s := newStore(1 << 20)
-	shop := &store.Emitter{Name: "shop"}
+	const shop = "shop"
 	s.Remember(start, []store.Span{
-		{Trace: trace(1), ID: span(1), Start: 1, End: 9, Emitter: shop, Layer: layer.Application, Root: true, Operation: "GET /"},
-		{Trace: trace(1), ID: span(2), Start: 2, End: 8, Emitter: shop, Layer: layer.Data},
-		{Trace: trace(2), ID: span(2), Start: 2, End: 8, Emitter: shop, Layer: layer.Messaging},
+		{Trace: trace(1), ID: span(1), Start: 1, End: 9, Service: shop, Layer: layer.Application, Root: true, Operation: "GET /"},
+		{Trace: trace(1), ID: span(2), Start: 2, End: 8, Service: shop, Layer: layer.Data},
+		{Trace: trace(2), ID: span(2), Start: 2, End: 8, Service: shop, Layer: layer.Messaging},
 	})
 
 	found, ok := s.Context(start, trace(1), span(2))
@@ -54,11 +54,11 @@ func TestASpanIsKnownWithItsTrace(t *testing.T) {
 }
 
 func TestTheRootIsTheEntryWheneverItComes(t *testing.T) {
-	edge, shop := &store.Emitter{Name: "edge"}, &store.Emitter{Name: "shop"}
-	root := store.Span{Trace: trace(1), ID: span(1), Start: 1, Emitter: edge, Root: true, Operation: "root", Failed: true}
-	early := store.Span{Trace: trace(1), ID: span(2), Start: 2, Emitter: shop, Operation: "early"}
-	late := store.Span{Trace: trace(1), ID: span(3), Start: 3, Emitter: shop, Operation: "late"}
-	inner := store.Span{Trace: trace(1), ID: span(4), Start: 0, Emitter: shop, Operation: "inner", Failed: true}
+	const edge, shop = "edge", "shop"
+	root := store.Span{Trace: trace(1), ID: span(1), Start: 1, Service: edge, Root: true, Operation: "root", Failed: true}
+	early := store.Span{Trace: trace(1), ID: span(2), Start: 2, Service: shop, Operation: "early"}
+	late := store.Span{Trace: trace(1), ID: span(3), Start: 3, Service: shop, Operation: "late"}
+	inner := store.Span{Trace: trace(1), ID: span(4), Start: 0, Service: shop, Operation: "inner", Failed: true}
 	for _, given := range []struct {
 		spans     []store.Span
 		operation string
