@@ -56,6 +56,9 @@ func newRig(maxBytes int64) *rig {
 		MaxBytes: maxBytes,
 		Send:     func(ctx context.Context, batch plog.Logs) error { return r.send(ctx, batch) },
 		Released: func(reason Reason, waited int64) {
+			// Senders tell it as well as the queue.
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			r.released, r.waited = append(r.released, reason), append(r.waited, time.Duration(waited))
 		},
 		Lost: func(items int, err error) { r.lost, r.why = r.lost+items, err },
@@ -220,7 +223,9 @@ func TestAFullQueueTakesNothing(t *testing.T) {
 		r.add(t, "b", nil)
 		assert.Equal(t, Amount{Batches: 2, Items: 2, Bytes: 2 * each}, r.Held())
 		assert.False(t, r.Add(t.Context(), batch("c"), until(nil)))
+		r.mu.Lock()
 		assert.Equal(t, []Reason{Full}, r.released)
+		r.mu.Unlock()
 		time.Sleep(wait)
 		synctest.Wait()
 		r.add(t, "d", nil)
