@@ -18,6 +18,7 @@ import (
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/metadata"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/note"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/place"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/series"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/severity"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/shared"
@@ -144,11 +145,11 @@ func (c *correlation) observe() error {
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String("item", item), attribute.String("reason", reason)))
 	}
 	type part struct {
-		evicted    func() store.Evictions
+		evicted    func() recency.Evictions
 		age, bytes metric.MeasurementOption
 	}
 	var parts []part
-	for item, evicted := range map[string]func() store.Evictions{
+	for item, evicted := range map[string]func() recency.Evictions{
 		"span": c.spans.Evicted, "series": c.series.Evicted, "place": c.places.Evicted, "note": c.notes.Evicted, "activity": c.activity.Evicted,
 	} {
 		parts = append(parts, part{evicted, option(item, "age"), option(item, "bytes")})

@@ -31,7 +31,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const shardCount = 8
@@ -128,8 +128,8 @@ func (x *Index) Size() int64 {
 }
 
 // Evicted counts the instances that have left so far.
-func (x *Index) Evicted() store.Evictions {
-	return store.Evictions{Age: x.byAge.Load(), Bytes: x.bytes.Load()}
+func (x *Index) Evicted() recency.Evictions {
+	return recency.Evictions{Age: x.byAge.Load(), Bytes: x.bytes.Load()}
 }
 
 func (x *Index) shard(of Instance) *shard {

@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/activity"
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -438,7 +438,7 @@ func TestWhoeverIsSilentIsForgotten(t *testing.T) {
 	_, _, why = x.Find(later, shop, 0, start+100*ms)
 	assert.Equal(t, activity.None, why, "a clock that goes back brings nothing back")
 	assert.Zero(t, x.Size())
-	assert.Equal(t, store.Evictions{Age: 1}, x.Evicted())
+	assert.Equal(t, recency.Evictions{Age: 1}, x.Evicted())
 }
 
 func TestAFloodOfInstancesPushesOutTheOldest(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -19,11 +21,11 @@ const (
 
 // instance holds the spans that ended last, in the order of their ends.
 type instance struct {
-	id           Instance
-	newer, older *instance
-	silentSince  int64
-	ring         []Span
-	head, count  int
+	id Instance
+	recency.Links[instance]
+	silentSince int64
+	ring        []Span
+	head, count int
 	// Up to unknown it cannot be told what was active.
 	unknown int64
 	// What its spans have been like is forgotten in two steps, so that it is remembered for the retention at least.

@@ -3,6 +3,8 @@ package activity
 import (
 	"sync"
 	"unsafe"
+
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -15,20 +17,20 @@ const (
 // shard holds instances, which are also in a list from the one that sent something last to the one that is silent
 // longest.
 type shard struct {
-	mu             sync.Mutex
-	index          *Index
-	budget, used   int64
-	latest         int64
-	instances      map[Instance]*instance
-	newest, oldest *instance
-	_              [64]byte // Shards are locked by different cores.
+	mu           sync.Mutex
+	index        *Index
+	budget, used int64
+	latest       int64
+	instances    map[Instance]*instance
+	order        recency.List[instance, *instance]
+	_            [64]byte // Shards are locked by different cores.
 }
 
 func (s *shard) add(now int64, of Instance, spans []Span) {
 	s.expire(now)
 	i, ok := s.instances[of]
 	if ok {
-		s.unlink(i)
+		s.order.Touch(i)
 	} else {
 		if !s.makeRoom(instanceBytes+smallest*spanBytes, nil) {
 			return
@@ -36,9 +38,9 @@ func (s *shard) add(now int64, of Instance, spans []Span) {
 		i = &instance{id: of, ring: make([]Span, smallest)}
 		s.instances[of] = i
 		s.account(instanceBytes + smallest*spanBytes)
+		s.order.Push(i)
 	}
 	i.silentSince = s.latest
-	s.link(i)
 	s.grow(i, len(spans))
 	i.add(s.latest, s.index.retention, spans)
 }
@@ -58,8 +60,8 @@ func (s *shard) grow(i *instance, more int) {
 // expire lets go of the instances that have been silent for too long.
 func (s *shard) expire(now int64) {
 	s.latest = max(s.latest, now)
-	for s.oldest != nil && s.oldest.silentSince < s.latest-s.index.retention {
-		s.remove(s.oldest)
+	for i := s.order.Oldest(); i != nil && i.silentSince < s.latest-s.index.retention; i = s.order.Oldest() {
+		s.remove(i)
 		s.index.byAge.Add(1)
 	}
 }
@@ -67,43 +69,20 @@ func (s *shard) expire(now int64) {
 // makeRoom lets the oldest go until there is room for so many bytes, but not the one that is in use.
 func (s *shard) makeRoom(needed int64, inUse *instance) bool {
 	for s.used+needed > s.budget {
-		if s.oldest == inUse {
+		oldest := s.order.Oldest()
+		if oldest == inUse {
 			return false
 		}
-		s.remove(s.oldest)
+		s.remove(oldest)
 		s.index.bytes.Add(1)
 	}
 	return true
 }
 
 func (s *shard) remove(i *instance) {
-	s.unlink(i)
+	s.order.Remove(i)
 	delete(s.instances, i.id)
 	s.account(-instanceBytes - int64(len(i.ring))*spanBytes)
-}
-
-func (s *shard) link(i *instance) {
-	i.older = s.newest
-	if s.newest != nil {
-		s.newest.newer = i
-	} else {
-		s.oldest = i
-	}
-	s.newest = i
-}
-
-func (s *shard) unlink(i *instance) {
-	if i.newer != nil {
-		i.newer.older = i.older
-	} else {
-		s.newest = i.older
-	}
-	if i.older != nil {
-		i.older.newer = i.newer
-	} else {
-		s.oldest = i.newer
-	}
-	i.newer, i.older = nil, nil
 }
 
 func (s *shard) account(bytes int64) {

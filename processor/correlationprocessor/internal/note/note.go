@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -159,8 +159,8 @@ func (x *Index) Size() int64 {
 }
 
 // Evicted counts the spans about which nothing is known any longer.
-func (x *Index) Evicted() store.Evictions {
-	return store.Evictions{Age: x.byAge.Load(), Bytes: x.bytes.Load()}
+func (x *Index) Evicted() recency.Evictions {
+	return recency.Evictions{Age: x.byAge.Load(), Bytes: x.bytes.Load()}
 }
 
 // hash is of the whole id, so that the spans of a large trace spread over the shards.

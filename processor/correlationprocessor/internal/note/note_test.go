@@ -20,7 +20,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/note"
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -335,7 +335,7 @@ func TestWhatIsOldIsForgotten(t *testing.T) {
 	assert.False(t, ok)
 	_, ok = x.Of(half, trace(1), span(1))
 	assert.False(t, ok, "a clock that goes back brings nothing back")
-	assert.Equal(t, store.Evictions{Age: 2}, x.Evicted())
+	assert.Equal(t, recency.Evictions{Age: 2}, x.Evicted())
 }
 
 func TestSpansWithoutRecordsSeeToItThatWhatIsOldGoes(t *testing.T) {

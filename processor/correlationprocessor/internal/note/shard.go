@@ -7,6 +7,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -25,10 +27,10 @@ type identity struct {
 // entry is what is noted about a span.
 type entry struct {
 	identity
-	hash            uint64
-	latest          int64
-	next            *entry
-	newer, older    *entry
+	hash   uint64
+	latest int64
+	next   *entry
+	recency.Links[entry]
 	errors, leftOut uint32
 	// notes stand in the order in which they are worth keeping: the most severe first, and of those the earliest.
 	notes []note
@@ -51,26 +53,27 @@ func (n *note) before(severity plog.SeverityNumber, at pcommon.Timestamp) bool {
 
 // shard is a hash table of entries, which are also in a list from the newest to the oldest.
 type shard struct {
-	mu             sync.Mutex
-	index          *Index
-	budget, used   int64
-	latest         int64
-	count          int
-	table          []*entry
-	newest, oldest *entry
-	scratch        []byte
-	_              [64]byte // Shards are locked by different cores.
+	mu           sync.Mutex
+	index        *Index
+	budget, used int64
+	latest       int64
+	count        int
+	table        []*entry
+	order        recency.List[entry, *entry]
+	scratch      []byte
+	_            [64]byte // Shards are locked by different cores.
 }
 
 func (s *shard) add(now int64, id identity, hash uint64, record plog.LogRecord, severity plog.SeverityNumber) {
 	e := s.find(id, hash)
 	if e != nil {
-		s.unlink(e)
-	} else if e = s.insert(id, hash); e == nil {
+		s.order.Touch(e)
+	} else if e = s.insert(id, hash); e != nil {
+		s.order.Push(e)
+	} else {
 		return
 	}
 	e.latest = s.latest
-	s.link(e)
 	least := s.index.config.MinSeverity
 	if least != plog.SeverityNumberUnspecified && severity >= least && !s.keep(now, e, record, severity) {
 		return
@@ -177,7 +180,7 @@ func (s *shard) insert(id identity, hash uint64) *entry {
 	s.account(grown)
 	if length > len(s.table) {
 		s.table = make([]*entry, length)
-		for e := s.newest; e != nil; e = e.older {
+		for e := s.order.Newest(); e != nil; e = s.order.Older(e) {
 			bucket := s.bucket(e.hash)
 			e.next, *bucket = *bucket, e
 		}
@@ -194,8 +197,8 @@ func (s *shard) insert(id identity, hash uint64) *entry {
 // expire lets go of what is too old.
 func (s *shard) expire(now int64) {
 	s.latest = max(s.latest, now)
-	for s.oldest != nil && s.oldest.latest < s.latest-s.index.retention {
-		s.remove(s.oldest)
+	for e := s.order.Oldest(); e != nil && e.latest < s.latest-s.index.retention; e = s.order.Oldest() {
+		s.remove(e)
 		s.index.byAge.Add(1)
 	}
 }
@@ -203,17 +206,18 @@ func (s *shard) expire(now int64) {
 // makeRoom lets the oldest go until there is room for so many bytes, but not the one that is in use.
 func (s *shard) makeRoom(needed int64, inUse *entry) bool {
 	for s.used+needed > s.budget {
-		if s.oldest == inUse {
+		oldest := s.order.Oldest()
+		if oldest == inUse {
 			return false
 		}
-		s.remove(s.oldest)
+		s.remove(oldest)
 		s.index.bytes.Add(1)
 	}
 	return true
 }
 
 func (s *shard) remove(e *entry) {
-	s.unlink(e)
+	s.order.Remove(e)
 	link := s.bucket(e.hash)
 	for *link != e {
 		link = &(*link).next
@@ -232,30 +236,6 @@ func (s *shard) remove(e *entry) {
 
 func (s *shard) bucket(hash uint64) **entry {
 	return &s.table[hash&uint64(len(s.table)-1)]
-}
-
-func (s *shard) link(e *entry) {
-	e.older = s.newest
-	if s.newest != nil {
-		s.newest.newer = e
-	} else {
-		s.oldest = e
-	}
-	s.newest = e
-}
-
-func (s *shard) unlink(e *entry) {
-	if e.newer != nil {
-		e.newer.older = e.older
-	} else {
-		s.newest = e.older
-	}
-	if e.older != nil {
-		e.older.newer = e.newer
-	} else {
-		s.oldest = e.newer
-	}
-	e.newer, e.older = nil, nil
 }
 
 func (s *shard) account(bytes int64) {

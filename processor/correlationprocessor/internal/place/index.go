@@ -8,7 +8,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -40,10 +40,10 @@ type Index struct {
 	// been forgotten meanwhile is mended at the next tick.
 	recent [recentLength]atomic.Uint64
 
-	mu             sync.RWMutex
-	records        map[uint64]*record
-	names          map[string]*name
-	newest, oldest *record
+	mu      sync.RWMutex
+	records map[uint64]*record
+	names   map[string]*name
+	order   recency.List[record, *record]
 	// A map does not give back what it has once taken.
 	mostRecords, mostNames int
 }
@@ -187,8 +187,8 @@ func (x *Index) Size() int64 {
 }
 
 // Evicted counts the spellings of places that have left so far.
-func (x *Index) Evicted() store.Evictions {
-	return store.Evictions{Age: x.byAge.Load(), Bytes: x.byBytes.Load()}
+func (x *Index) Evicted() recency.Evictions {
+	return recency.Evictions{Age: x.byAge.Load(), Bytes: x.byBytes.Load()}
 }
 
 // find is nil unless the spelling stands for the place that is asked for.
@@ -211,10 +211,9 @@ func (x *Index) open(now int64, s *spelling) *record {
 			x.used.Add(entryBytes)
 		}
 		x.settle(r)
-		x.link(r)
-	} else if r != x.newest {
-		x.unlink(r)
-		x.link(r)
+		x.order.Push(r)
+	} else {
+		x.order.Touch(r)
 	}
 	r.seen = now
 	if r.claims.contradict(&s.claims) {
@@ -239,7 +238,7 @@ func (x *Index) open(now int64, s *spelling) *record {
 
 // trim lets go of what has been silent for too long, and of the oldest for as long as the bound is exceeded.
 func (x *Index) trim(now int64) {
-	for r := x.oldest; r != nil; r = x.oldest {
+	for r := x.order.Oldest(); r != nil; r = x.order.Oldest() {
 		switch {
 		case r.seen < now-x.keep:
 			x.byAge.Add(1)
@@ -249,32 +248,8 @@ func (x *Index) trim(now int64) {
 			return
 		}
 		x.empty(r)
-		x.unlink(r)
+		x.order.Remove(r)
 		delete(x.records, r.key)
 		x.used.Add(-r.bytes)
 	}
-}
-
-func (x *Index) link(r *record) {
-	r.older = x.newest
-	if x.newest != nil {
-		x.newest.newer = r
-	} else {
-		x.oldest = r
-	}
-	x.newest = r
-}
-
-func (x *Index) unlink(r *record) {
-	if r.newer != nil {
-		r.newer.older = r.older
-	} else {
-		x.newest = r.older
-	}
-	if r.older != nil {
-		r.older.newer = r.newer
-	} else {
-		x.oldest = r.newer
-	}
-	r.newer, r.older = nil, nil
 }

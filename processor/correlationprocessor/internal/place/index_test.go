@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 // measures has a point say a value about what its resource identifies.
@@ -131,7 +131,7 @@ func TestAServiceLeavesWhenItHasBeenSilentForLong(t *testing.T) {
 	assert.Equal(t, []string{"cart", "web"}, both, "what was handed out stays as it is")
 	assert.Empty(t, about(t, x, quiet+silence+1, "system.cpu.time", host, nil))
 	runs(t, x, quiet+silence+1, "web", said{"host.name": "g"})
-	assert.Equal(t, store.Evictions{Age: 1}, x.Evicted())
+	assert.Equal(t, recency.Evictions{Age: 1}, x.Evicted())
 }
 
 func TestThoseWhoAreThereStayUntilTheyFallSilent(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	bounded "github.com/throughline-otel/throughline/processor/correlationprocessor/internal/name"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -28,17 +29,17 @@ const (
 
 // record is what is known under one spelling.
 type record struct {
-	key          uint64
-	newer, older *record
-	bytes        int64
-	seen         int64
-	claims       claims
-	claimed      int64 // when somebody last claimed anything
-	contested    int64 // until when the name stands for nothing
-	residents    []resident
-	due          int64 // when the first of them may have to leave
-	answer       []string
-	readings     []reading
+	key uint64
+	recency.Links[record]
+	bytes     int64
+	seen      int64
+	claims    claims
+	claimed   int64 // when somebody last claimed anything
+	contested int64 // until when the name stands for nothing
+	residents []resident
+	due       int64 // when the first of them may have to leave
+	answer    []string
+	readings  []reading
 }
 
 // resident is a service of a place.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/throughline-otel/throughline/internal/service"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/name"
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 // maxInstances bounds where a point is looked for that does not say of which instance it is.
@@ -26,10 +26,10 @@ type Index struct {
 	budget, retention    int64
 	used, byAge, byBytes atomic.Int64
 
-	mu             sync.RWMutex
-	sources        map[identity]*Source
-	services       map[service.Identity][]*Source
-	newest, oldest *Source
+	mu       sync.RWMutex
+	sources  map[identity]*Source
+	services map[service.Identity][]*Source
+	order    recency.List[Source, *Source]
 }
 
 type identity struct {
@@ -75,7 +75,7 @@ func (x *Index) Source(now int64, of service.Identity, instance string) *Source 
 	defer x.mu.Unlock()
 	s, ok := x.sources[id]
 	if ok {
-		x.unlink(s)
+		x.order.Touch(s)
 	} else {
 		id = id.clone()
 		s = &Source{
@@ -86,9 +86,9 @@ func (x *Index) Source(now int64, of service.Identity, instance string) *Source 
 		s.sibling = len(x.services[id.service])
 		x.services[id.service] = append(x.services[id.service], s)
 		x.used.Add(s.used)
+		x.order.Push(s)
 	}
 	s.latest = now
-	x.link(s)
 	x.trim(now, s)
 	return s
 }
@@ -99,8 +99,8 @@ func (x *Index) Size() int64 {
 }
 
 // Evicted counts the series that have left so far.
-func (x *Index) Evicted() store.Evictions {
-	return store.Evictions{Age: x.byAge.Load(), Bytes: x.byBytes.Load()}
+func (x *Index) Evicted() recency.Evictions {
+	return recency.Evictions{Age: x.byAge.Load(), Bytes: x.byBytes.Load()}
 }
 
 // find appends the sources that a point of the instance can be about.
@@ -124,7 +124,7 @@ func (x *Index) find(found []*Source, of service.Identity, instance string) []*S
 // trim lets go of the sources that have been silent for too long, and of the oldest ones for as long as the bound is
 // exceeded, but not of the one that is in use.
 func (x *Index) trim(now int64, inUse *Source) {
-	for s := x.oldest; s != nil && s != inUse; s = x.oldest {
+	for s := x.order.Oldest(); s != nil && s != inUse; s = x.order.Oldest() {
 		switch {
 		case s.latest < now-x.retention:
 			x.byAge.Add(x.remove(s))
@@ -137,7 +137,7 @@ func (x *Index) trim(now int64, inUse *Source) {
 }
 
 func (x *Index) remove(s *Source) (series int64) {
-	x.unlink(s)
+	x.order.Remove(s)
 	delete(x.sources, s.identity)
 	siblings := x.services[s.identity.service]
 	last := siblings[len(siblings)-1]
@@ -154,28 +154,4 @@ func (x *Index) remove(s *Source) (series int64) {
 	s.gone = true
 	x.used.Add(-s.used)
 	return int64(len(s.series))
-}
-
-func (x *Index) link(s *Source) {
-	s.older = x.newest
-	if x.newest != nil {
-		x.newest.newer = s
-	} else {
-		x.oldest = s
-	}
-	x.newest = s
-}
-
-func (x *Index) unlink(s *Source) {
-	if s.newer != nil {
-		s.newer.older = s.older
-	} else {
-		x.newest = s.older
-	}
-	if s.older != nil {
-		s.older.newer = s.newer
-	} else {
-		x.oldest = s.newer
-	}
-	s.newer, s.older = nil, nil
 }

@@ -64,7 +64,7 @@ func (p *Picker) Prepare(role Role, dimensions Dimensions, like *Key) {
 	if role.family != 0 || like.Telling() {
 		for _, source := range p.sources {
 			source.mu.Lock()
-			for o := source.newest; o != nil; o = o.older {
+			for o := source.order.Newest(); o != nil; o = source.order.Older(o) {
 				if p.mayBe(o, like) {
 					p.entries = append(p.entries, entry{source: source, one: o})
 				}

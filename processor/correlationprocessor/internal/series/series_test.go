@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/internal/service"
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -143,7 +143,7 @@ func TestWhatIsSilentIsForgotten(t *testing.T) {
 
 	x.Source(later, shop, "b")
 	assert.False(t, p.Reset(x, later, shop, "a"))
-	assert.Equal(t, store.Evictions{Age: 1}, x.Evicted())
+	assert.Equal(t, recency.Evictions{Age: 1}, x.Evicted())
 	for now := later; now < later+10*int64(retention); now += int64(retention) {
 		x.Source(now, shop, "c").Add(now, []Sighting{sighting(keyOf(x, "http.route", fmt.Sprint(now)), 1, 1, false)})
 	}

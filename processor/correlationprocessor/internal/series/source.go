@@ -7,6 +7,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 const (
@@ -46,26 +48,26 @@ type Source struct {
 	// Service is the name of the service, as people know it.
 	Service string
 
-	index          *Index
-	identity       identity
-	newer, older   *Source
-	sibling        int
-	used           int64
-	latest         int64
-	mu             sync.Mutex
-	gone           bool
-	series         map[uint64]*one
-	newest, oldest *one
+	index    *Index
+	identity identity
+	recency.Links[Source]
+	sibling int
+	used    int64
+	latest  int64
+	mu      sync.Mutex
+	gone    bool
+	series  map[uint64]*one
+	order   recency.List[one, *one]
 }
 
 // one series: the spans of one kind that say the same about themselves.
 type one struct {
-	id           uint64
-	kind         ptrace.SpanKind
-	key          Key
-	latest       int64
-	newer, older *one
-	classes      []class
+	id     uint64
+	kind   ptrace.SpanKind
+	key    Key
+	latest int64
+	recency.Links[one]
+	classes []class
 }
 
 // class holds the latest spans of a series that took about equally long and ended equally well.
@@ -90,8 +92,8 @@ func (s *Source) Add(now int64, sightings []Sighting) {
 	}
 	s.forget(now - s.index.retention)
 	// The index has let go of other sources before it handed this one out. What is left to give is this one's own.
-	for s.oldest != s.newest && s.index.used.Load()+s.used-before > s.index.budget {
-		s.drop(s.oldest)
+	for s.order.Oldest() != s.order.Newest() && s.index.used.Load()+s.used-before > s.index.budget {
+		s.drop(s.order.Oldest())
 		s.index.byBytes.Add(1)
 	}
 	if grown := s.used - before; grown != 0 {
@@ -103,18 +105,18 @@ func (s *Source) add(now int64, sighting *Sighting) {
 	id := sighting.Key.hash() + uint64(sighting.Kind)
 	known, ok := s.series[id]
 	if ok {
-		s.unlink(known)
+		s.order.Touch(known)
 	} else {
 		if len(s.series) >= maxSeries {
-			s.drop(s.oldest)
+			s.drop(s.order.Oldest())
 			s.index.byBytes.Add(1)
 		}
 		known = &one{id: id, kind: sighting.Kind, key: sighting.Key}
 		s.series[id] = known
 		s.used += seriesBytes
+		s.order.Push(known)
 	}
 	known.latest = now
-	s.link(known)
 	candidate := sighting.Candidate
 	candidate.arrived, candidate.kind = now, sighting.Kind
 	s.used += known.add(candidate)
@@ -122,40 +124,16 @@ func (s *Source) add(now int64, sighting *Sighting) {
 
 // forget lets go of the series that have been silent for too long.
 func (s *Source) forget(oldest int64) {
-	for s.oldest != nil && s.oldest.latest < oldest {
-		s.drop(s.oldest)
+	for o := s.order.Oldest(); o != nil && o.latest < oldest; o = s.order.Oldest() {
+		s.drop(o)
 		s.index.byAge.Add(1)
 	}
 }
 
 func (s *Source) drop(o *one) {
-	s.unlink(o)
+	s.order.Remove(o)
 	delete(s.series, o.id)
 	s.used -= seriesBytes + int64(cap(o.classes))*classBytes
-}
-
-func (s *Source) link(o *one) {
-	o.older = s.newest
-	if s.newest != nil {
-		s.newest.newer = o
-	} else {
-		s.oldest = o
-	}
-	s.newest = o
-}
-
-func (s *Source) unlink(o *one) {
-	if o.newer != nil {
-		o.newer.older = o.older
-	} else {
-		s.newest = o.older
-	}
-	if o.older != nil {
-		o.older.newer = o.newer
-	} else {
-		s.oldest = o.newer
-	}
-	o.newer, o.older = nil, nil
 }
 
 func (o *one) add(candidate Candidate) (grown int64) {

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/internal/layer"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 )
 
 // Span is what is told of a span.
@@ -61,11 +62,6 @@ type Context struct {
 	Failed bool
 	// Outcome is what became of the whole trace so far.
 	Outcome Outcome
-}
-
-// Evictions counts what has left the store.
-type Evictions struct {
-	Age, Bytes int64
 }
 
 const (
@@ -179,8 +175,8 @@ func (s *Store) Size() int64 {
 }
 
 // Evicted counts the spans that have left so far.
-func (s *Store) Evicted() Evictions {
-	return Evictions{Age: s.byAge.Load(), Bytes: s.byBytes.Load()}
+func (s *Store) Evicted() recency.Evictions {
+	return recency.Evictions{Age: s.byAge.Load(), Bytes: s.byBytes.Load()}
 }
 
 // lock returns the shard of the traces whose ids end in the given half, locked, and their hash.

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/internal/layer"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recency"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
 )
 
@@ -143,7 +144,7 @@ func TestWhatIsOldIsForgotten(t *testing.T) {
 	assert.False(t, ok)
 	_, ok = s.Context(start, trace(1), span(1))
 	assert.False(t, ok, "a clock that goes back brings nothing back")
-	assert.Equal(t, store.Evictions{Age: 1}, s.Evicted())
+	assert.Equal(t, recency.Evictions{Age: 1}, s.Evicted())
 }
 
 func TestATraceStaysForAsLongAsItsNewestSpan(t *testing.T) {
