@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -17,26 +15,11 @@ import (
 	"github.com/throughline-otel/throughline/internal/service"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/activity"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/hold"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/outline"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/place"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/rule"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/series"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/store"
-)
-
-// maxSkew is how far a sender's clock may be ahead before its time is taken for nonsense.
-const maxSkew = int64(time.Hour)
-
-// flaw is why a span is malformed.
-type flaw int
-
-const (
-	noTraceID flaw = iota
-	noSpanID
-	noName
-	endBeforeStart
-	fromTheFuture
-	flawCount
-	flawless flaw = -1
 )
 
 type traces struct {
@@ -58,7 +41,7 @@ type spanScratch struct {
 	spans     []store.Span
 	sightings []series.Sighting
 	key       series.Key
-	refused   [flawCount]int64
+	refused   [outline.FlawCount]int64
 	errors    int64
 	active    []activity.Span
 	instances []uint64
@@ -79,7 +62,7 @@ func newTraces(base *correlation, next consumer.Traces) (*traces, error) {
 	t := &traces{
 		correlation: base,
 		next:        next,
-		refused:     options("reason", "trace_id", "span_id", "name", "end_before_start", "future"),
+		refused:     options("reason", outline.Names[:]...),
 		attached:    options("decision", "attached", "left_out"),
 		scratches:   sync.Pool{New: func() any { return &spanScratch{called: map[spanID]place.Places{}} }},
 	}
@@ -143,7 +126,7 @@ func (t *traces) learn(ctx context.Context, now int64, batch ptrace.Traces) {
 	}
 	// The scratch must not keep what has passed alive.
 	clear(scratch.spans)
-	scratch.spans, scratch.refused, scratch.errors = scratch.spans[:0], [flawCount]int64{}, 0
+	scratch.spans, scratch.refused, scratch.errors = scratch.spans[:0], [outline.FlawCount]int64{}, 0
 }
 
 func (t *traces) learnResource(ctx context.Context, now int64, resource ptrace.ResourceSpans, scratch *spanScratch) {
@@ -206,15 +189,15 @@ func parseLayer(value pcommon.Value) layer.Layer {
 }
 
 func (t *traces) learnSpan(ctx context.Context, now int64, from *emitter, scope ptrace.ScopeSpans, span ptrace.Span, scratch *spanScratch) {
-	seen := outline(span)
+	seen := outline.Of(span)
 	attributes := span.Attributes()
 	if t.config.Logs.InferContext {
 		scratch.active = append(scratch.active, activity.Span{
 			Trace: seen.Trace, ID: seen.ID, Parent: span.ParentSpanID(), Start: seen.Start, End: seen.End,
-			Thread: t.thread(attributes), Entry: isEntry(span), Sampled: isSampled(span),
+			Thread: t.thread(attributes), Entry: outline.IsEntry(span), Sampled: outline.IsSampled(span),
 		})
 	}
-	if wrong := flawOf(now, &seen); wrong != flawless {
+	if wrong := outline.FlawOf(now, &seen); wrong != outline.Flawless {
 		scratch.refused[wrong]++
 		return
 	}
@@ -229,7 +212,7 @@ func (t *traces) learnSpan(ctx context.Context, now int64, from *emitter, scope 
 		evidence.Add(name)
 		key.Add(t.series.Seed, name, value)
 	}
-	seen.Failed = isFailed(span.Status().Code(), key.Failed())
+	seen.Failed = outline.IsFailed(span.Status().Code(), key.Failed())
 	if seen.Layer == layer.Unknown {
 		var failed int
 		seen.Layer, failed = t.rules.OfSpan(ctx, from.resource, scope, span)
@@ -268,7 +251,7 @@ func (t *traces) joinNotes(ctx context.Context, now int64, batch ptrace.Traces) 
 	for _, resource := range batch.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
 			for _, span := range scope.Spans().All() {
-				if about, ok := t.notes.Of(now, span.TraceID(), span.SpanID()); ok && isFlawless(now, span) {
+				if about, ok := t.notes.Of(now, span.TraceID(), span.SpanID()); ok && outline.IsFlawless(now, span) {
 					if put := about.AppendTo(span); put > 0 {
 						events += int64(put)
 						leftOut += about.LeftOut
@@ -342,7 +325,7 @@ func (t *traces) measured(now int64, span ptrace.Span, at *place.Places) (added 
 
 // tells is whether the span went wrong, or took long.
 func (t *traces) tells(now int64, span ptrace.Span) bool {
-	if !isFlawless(now, span) {
+	if !outline.IsFlawless(now, span) {
 		return false
 	}
 	if int64(span.EndTimestamp()-span.StartTimestamp()) > int64(t.config.Logs.Keep.SlowAbove) {
@@ -352,77 +335,5 @@ func (t *traces) tells(now int64, span ptrace.Span) bool {
 	if value, typed := span.Attributes().Get(attributeErrorType); typed {
 		key.Add(t.series.Seed, attributeErrorType, value)
 	}
-	return isFailed(span.Status().Code(), key.Failed())
-}
-
-// outline is what a span says about itself without its attributes.
-func outline(span ptrace.Span) store.Span {
-	return store.Span{
-		Trace:     span.TraceID(),
-		ID:        span.SpanID(),
-		Start:     int64(span.StartTimestamp()),
-		End:       int64(span.EndTimestamp()),
-		Root:      span.ParentSpanID().IsEmpty(),
-		Operation: span.Name(),
-	}
-}
-
-// isFlawless tells whether a span was not refused.
-func isFlawless(now int64, span ptrace.Span) bool {
-	seen := outline(span)
-	return flawOf(now, &seen) == flawless
-}
-
-func flawOf(now int64, span *store.Span) flaw {
-	switch {
-	case span.Trace.IsEmpty():
-		return noTraceID
-	case span.ID.IsEmpty():
-		return noSpanID
-	case span.Operation == "":
-		return noName
-	case span.Start > now+maxSkew, span.End > now+maxSkew, span.Start < 0, span.End < 0:
-		return fromTheFuture
-	case span.End < span.Start:
-		return endBeforeStart
-	default:
-		return flawless
-	}
-}
-
-// isFailed believes the status where there is one.
-func isFailed(status ptrace.StatusCode, typed bool) bool {
-	switch status {
-	case ptrace.StatusCodeError:
-		return true
-	case ptrace.StatusCodeOk:
-		return false
-	default:
-		return typed
-	}
-}
-
-// isEntry tells whether a trace came to an instance with the span.
-func isEntry(span ptrace.Span) bool {
-	switch span.Kind() {
-	case ptrace.SpanKindServer, ptrace.SpanKindConsumer:
-		return true
-	default:
-		return span.ParentSpanID().IsEmpty()
-	}
-}
-
-// isSampled tells whether the tracestate says that other spans like this one were not recorded: its threshold (`ot=th`)
-// rejects some. See https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/.
-func isSampled(span ptrace.Span) bool {
-	state := span.TraceState().AsRaw()
-	if state == "" {
-		return false
-	}
-	w3c, err := sampling.NewW3CTraceState(state)
-	if err != nil {
-		return false
-	}
-	threshold, ok := w3c.OTelValue().TValueThreshold()
-	return ok && threshold != sampling.AlwaysSampleThreshold
+	return outline.IsFailed(span.Status().Code(), key.Failed())
 }
