@@ -20,7 +20,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
@@ -41,6 +40,8 @@ const (
 	maxTicks = 900
 	// maxLinks bounds the links of one span that are followed.
 	maxLinks = 64
+	// shardsPerDecider is how many shards a decider has.
+	shardsPerDecider = 4
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
 	viewed = int64(5 * time.Second)
 )
@@ -72,6 +73,7 @@ type Engine struct {
 	sink     Sink
 	names    *names.Table
 	shards   []*shard
+	deciders []*decider
 	batches  chan *batch
 	usual    atomic.Pointer[usual.Usual]
 	clock    eventClock
@@ -82,31 +84,15 @@ type Engine struct {
 	// ticking makes ticks follow one another; what they tell is sent outside of mu.
 	ticking                  sync.Mutex
 	started, ticked, flushed int64
-	swept                    outcome
+	past                     *usual.Past
+	viewedAt                 int64
 
-	// mu guards all that follows. Whoever holds it may lock a shard, but not the other way round.
+	changes   changes
+	admission *dependency.Admission
+
+	// mu guards the objectives. Whoever holds the lock of a decider may lock it, but not the other way round.
 	mu         sync.Mutex
-	past       *usual.Past
 	objectives *objectives
-	changes    changes
-	admission  *dependency.Admission
-	viewedAt   int64
-}
-
-// event is an SLI event of a decided trace.
-type event struct {
-	mark    hold.Mark
-	at      int64
-	count   float64
-	service uint32
-	verdict blame.Verdict
-	id      pcommon.TraceID
-}
-
-// outcome is what decided traces amount to beyond their shard.
-type outcome struct {
-	events  []event
-	follows []follow
 }
 
 // batch is what one call of Traces needs to work with.
@@ -115,7 +101,6 @@ type batch struct {
 	items  [][]item
 	marks  []hold.Mark
 	links  []hold.Link
-	out    outcome
 	// versions are what services ran when this batch last told of it.
 	versions map[uint32]served
 }
@@ -139,7 +124,13 @@ func New(settings Settings, sink Sink) *Engine {
 		admission:  dependency.NewAdmission(settings.MaxEdges),
 	}
 	for range n {
-		e.shards = append(e.shards, newShard(max(1, settings.MaxSpans/n), e.admission))
+		e.deciders = append(e.deciders, newDecider(e, e.admission))
+	}
+	// Consumers of batches that come at once seldom want the same of several shards.
+	for i := range shardsPerDecider * n {
+		d := e.deciders[i%n]
+		s := newShard(max(1, settings.MaxSpans/(shardsPerDecider*n)), maxProducers/(shardsPerDecider*n), d)
+		e.shards, d.shards = append(e.shards, s), append(d.shards, s)
 	}
 	e.usual.Store(e.past.View())
 	return e
@@ -172,20 +163,19 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 					served = true
 					e.serve(b, resource, now)
 				}
-				it := item{id: span.TraceID(), record: record}
+				it := b.item(e.shardIndex(span.TraceID()))
+				it.id, it.record = span.TraceID(), record
+				it.firstMark, it.firstLink = int32(len(b.marks)), int32(len(b.links))
 				if len(slis) > 0 {
-					it.marks = e.judge(ctx, b, slis, rs, ss, span)
+					e.judge(ctx, b, slis, rs, ss, span)
 				}
 				if links := span.Links(); links.Len() > 0 && record.SpanKind() == ptrace.SpanKindConsumer {
-					from := len(b.links)
 					for i := range min(links.Len(), maxLinks) {
 						link := links.At(i)
-						b.links = append(b.links, hold.Link{Trace: link.TraceID(), Span: trace.Number(link.SpanID())})
+						b.links = append(b.links, hold.Link{From: record.ID, Trace: link.TraceID(), Span: trace.Number(link.SpanID())})
 					}
-					it.links = b.links[from:len(b.links):len(b.links)]
 				}
-				at := e.shardOf(it.id)
-				b.items[at] = append(b.items[at], it)
+				it.behindMarks, it.behindLinks = int32(len(b.marks)), int32(len(b.links))
 			}
 		}
 	}
@@ -193,14 +183,23 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 		if len(items) == 0 {
 			continue
 		}
-		s := e.shards[i]
-		s.mu.Lock()
-		s.add(items, now+int64(e.settings.TraceWindow))
-		s.decide(now, e.objectives, e.usual.Load(), &b.out)
-		s.mu.Unlock()
+		if s := e.shards[i]; s.add(items, b, now+int64(e.settings.TraceWindow)) {
+			s.decider.relieve(s)
+		}
 	}
-	e.settle(&b.out)
 	e.giveBack(b)
+}
+
+// item returns the next item for a shard, for the caller to fill.
+func (b *batch) item(shard int) *item {
+	items := b.items[shard]
+	if len(items) < cap(items) {
+		items = items[:len(items)+1]
+	} else {
+		items = append(items, item{})
+	}
+	b.items[shard] = items
+	return &items[len(items)-1]
 }
 
 // serve notes the version of a service. A batch that sees the same one again within a tick has nothing new to say.
@@ -215,11 +214,10 @@ func (e *Engine) serve(b *batch, resource reader.Resource, now int64) {
 	e.changes.see(resource.Service, resource.Version, now)
 }
 
-// judge asks the objectives that look at a span whether it is an event of theirs.
-func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans, span ptrace.Span) []hold.Mark {
+// judge asks the objectives that look at a span whether it is an event of theirs, and adds what they say to the batch's marks.
+func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans, span ptrace.Span) {
 	tctx := ottlspan.NewTransformContextPtr(rs, ss, span)
 	defer tctx.Close()
-	from := len(b.marks)
 	for _, s := range slis {
 		verdict, err := s.Judge(ctx, tctx)
 		if err != nil {
@@ -230,29 +228,15 @@ func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrac
 			b.marks = append(b.marks, hold.Mark{Objective: s.Objective(), Group: s.Group(tctx), Good: verdict.Good})
 		}
 	}
-	return b.marks[from:len(b.marks):len(b.marks)]
 }
 
-// settle brings what decided traces amount to where it belongs beyond their shard.
-func (e *Engine) settle(out *outcome) {
-	for _, f := range out.follows {
-		s := e.shards[e.shardOf(f.link.Trace)]
-		s.mu.Lock()
-		if producer, ok := s.producers.services[f.link]; !ok {
-			s.seen.unmatchedLinks++
-		} else if producer != f.consumer.Service {
-			s.book.CountLinked(dependency.Linked(producer, &f.consumer), f.id, &f.consumer)
-		}
-		s.mu.Unlock()
+// count counts SLI events toward their objectives.
+func (e *Engine) count(events []event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range events {
+		e.objectives.add(&events[i], e.names)
 	}
-	if len(out.events) > 0 {
-		e.mu.Lock()
-		for i := range out.events {
-			e.objectives.add(&out.events[i], e.names)
-		}
-		e.mu.Unlock()
-	}
-	out.events, out.follows = out.events[:0], out.follows[:0]
 }
 
 // TickWall is for the owner's timer, once a second. An engine that follows the time of the telemetry ticks by itself.
@@ -318,20 +302,24 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 	}
 }
 
-// sweep decides the traces whose deadline is not after due, and merges what the shards saw.
+// sweep decides the traces whose deadline is not after due, and merges what the deciders saw.
 func (e *Engine) sweep(now, due int64) {
-	for _, s := range e.shards {
-		s.mu.Lock()
-		s.decide(due, e.objectives, e.usual.Load(), &e.swept)
-		s.mu.Unlock()
+	if e.settings.EventTime {
+		// One after the other, so that a recording has the same verdicts each time.
+		for _, d := range e.deciders {
+			d.decide(due)
+		}
+	} else {
+		var all sync.WaitGroup
+		for _, d := range e.deciders {
+			all.Go(func() { d.decide(due) })
+		}
+		all.Wait()
 	}
-	e.settle(&e.swept)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, s := range e.shards {
-		s.mu.Lock()
-		e.past.Merge(now, s.sample)
-		s.mu.Unlock()
+	for _, d := range e.deciders {
+		d.mu.Lock()
+		e.past.Merge(now, d.sample)
+		d.mu.Unlock()
 	}
 	// In the first minutes every second counts; later, a view of many operations is too dear for that.
 	if now-e.viewedAt >= viewed || now-e.started < 60*viewed {
@@ -342,6 +330,17 @@ func (e *Engine) sweep(now, due int64) {
 
 // tell collects the events that are due and, at the end of a flush interval, the metrics.
 func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
+	// A timer comes a little early or late, which must not put off a flush by a whole tick.
+	flush := now-e.flushed >= int64(e.settings.FlushInterval-tick/2)
+	total := map[dependency.Key]*dependency.Series{}
+	if flush {
+		e.flushed = now
+		for _, d := range e.deciders {
+			d.mu.Lock()
+			d.book.MergeInto(total)
+			d.mu.Unlock()
+		}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	events := report.NewEvents(e.settings.Scope, e.settings.Version)
@@ -356,18 +355,10 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 		events.VersionChanged(change.named(e.names))
 	}
 	e.objectives.tell(now, horizon, events, e.names, &e.changes)
-	// A timer comes a little early or late, which must not put off a flush by a whole tick.
-	if now-e.flushed < int64(e.settings.FlushInterval-tick/2) {
+	if !flush {
 		return events, nil
 	}
-	e.flushed = now
 	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now))
-	total := map[dependency.Key]*dependency.Series{}
-	for _, s := range e.shards {
-		s.mu.Lock()
-		s.book.MergeInto(total)
-		s.mu.Unlock()
-	}
 	for key, series := range total {
 		metrics.Dependency(key, series, e.names)
 	}
@@ -375,7 +366,9 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	return events, metrics
 }
 
-func (e *Engine) shardOf(id pcommon.TraceID) int {
+func (e *Engine) shardOf(id pcommon.TraceID) *shard { return e.shards[e.shardIndex(id)] }
+
+func (e *Engine) shardIndex(id pcommon.TraceID) int {
 	// Senders make the right half random; the left one may be a time.
 	return int(binary.LittleEndian.Uint64(id[8:]) * 0x9E3779B97F4A7C15 >> 32 % uint64(len(e.shards)))
 }
@@ -424,11 +417,15 @@ func (e *Engine) Stats() Stats {
 	for _, shard := range e.shards {
 		shard.mu.Lock()
 		s.Held += shard.held.Len()
-		s.Decided += shard.seen.decided
-		s.Duplicates += shard.seen.duplicates
-		s.CutShort += shard.seen.cutShort
-		s.UnmatchedLinks += shard.seen.unmatchedLinks
 		shard.mu.Unlock()
+	}
+	for _, d := range e.deciders {
+		d.mu.Lock()
+		s.Decided += d.seen.decided
+		s.Duplicates += d.seen.duplicates
+		s.CutShort += d.seen.cutShort
+		s.UnmatchedLinks += d.seen.unmatchedLinks
+		d.mu.Unlock()
 	}
 	e.mu.Lock()
 	s.LateEvents = e.objectives.ledger.Refused()

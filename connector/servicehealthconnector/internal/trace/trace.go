@@ -26,7 +26,8 @@ const (
 	ToService
 )
 
-// Record is what is kept of a span until its trace is decided.
+// Record is what is kept of a span until its trace is decided. It fills one line of the processor's cache, and has no pointers,
+// so that the garbage collector does not look at it.
 type Record struct {
 	ID, Parent uint64
 	// Start and End are nanoseconds since the epoch; End is never before Start.
@@ -35,10 +36,8 @@ type Record struct {
 	Count float64
 	// Service, Operation, Peer and ErrorType are numbers of a names.Table.
 	Service, Operation, Peer, ErrorType uint32
-	// Marks and Links are the heads of lists that the span's shard holds; 0 is the empty list.
-	Marks, Links uint32
-	// Next chains the records of one trace while they are held.
-	Next  uint32
+	// Marks is where the span's marks begin, in a list of whoever holds the record; 0 says that it has none.
+	Marks uint32
 	Kind  uint8
 	Layer layer.Layer
 	Flags Flags
@@ -197,6 +196,9 @@ func (t *Trace) measure() {
 func (t *Trace) Async(i int32) bool {
 	return t.Spans[i].SpanKind() == ptrace.SpanKindConsumer
 }
+
+// At returns the index of the span with this ID, or None.
+func (t *Trace) At(id uint64) int32 { return t.index.get(id) }
 
 // Remote returns the first child of span i that belongs to another service, or None.
 func (t *Trace) Remote(i int32) int32 {

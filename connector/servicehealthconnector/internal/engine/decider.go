@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"math"
+	"sync"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/usual"
+)
+
+// slice is how many traces a decider takes out of a shard at a time.
+const slice = 64
+
+// decider decides the traces of its shards, and owns all that is counted from them.
+type decider struct {
+	engine *Engine
+	shards []*shard
+
+	mu     sync.Mutex
+	taken  hold.Taken
+	tree   trace.Trace
+	calls  []dependency.Call
+	book   *dependency.Book
+	sample *usual.Sample
+	judge  *blame.Judge
+	events []event
+	seen   counts
+}
+
+// counts are what a decider tells of itself.
+type counts struct {
+	decided, duplicates, cutShort, unmatchedLinks uint64
+}
+
+// event is an SLI event of a decided trace.
+type event struct {
+	mark    hold.Mark
+	at      int64
+	count   float64
+	service uint32
+	verdict blame.Verdict
+	id      pcommon.TraceID
+}
+
+func newDecider(e *Engine, admission *dependency.Admission) *decider {
+	return &decider{
+		engine: e, book: dependency.NewBook(admission), sample: usual.NewSample(), judge: blame.NewJudge(),
+	}
+}
+
+// decide decides the traces whose deadline is not after due.
+func (d *decider) decide(due int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.shards {
+		for d.some(s, due, slice) == slice {
+		}
+	}
+}
+
+// relieve decides the oldest traces of a shard that has too many spans.
+func (d *decider) relieve(s *shard) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		s.mu.Lock()
+		full := s.held.Len() > s.most
+		s.mu.Unlock()
+		if !full {
+			return // Whoever had the lock before may have done it.
+		}
+		d.seen.cutShort += uint64(d.some(s, math.MaxInt64, 1))
+	}
+}
+
+// some decides up to most traces that are due, and returns how many there were.
+func (d *decider) some(s *shard, due int64, most int) int {
+	d.taken.Reset()
+	s.pop(due, most, &d.taken)
+	u := d.engine.usual.Load()
+	for i := range d.taken.Traces {
+		d.one(d.taken.Traces[i], u)
+	}
+	if len(d.events) > 0 {
+		d.engine.count(d.events)
+		d.events = d.events[:0]
+	}
+	return len(d.taken.Traces)
+}
+
+// one decides one trace.
+func (d *decider) one(t hold.Trace, u *usual.Usual) {
+	d.tree.Build(t.ID, d.taken.Records(t))
+	d.seen.decided += uint64(len(d.tree.Spans))
+	d.seen.duplicates += uint64(d.tree.Duplicates)
+	d.calls = dependency.Calls(&d.tree, d.calls[:0])
+	for _, call := range d.calls {
+		d.book.Count(&d.tree, call)
+	}
+	d.follow(d.taken.Links(t))
+	d.judge.Begin(&d.tree)
+	anyBad := false
+	for i := range d.tree.Spans {
+		for _, mark := range d.taken.Marks(&d.tree.Spans[i]) {
+			anyBad = anyBad || !mark.Good
+			d.events = append(d.events, d.event(mark, int32(i), u))
+		}
+	}
+	d.learn(anyBad, u)
+}
+
+// follow counts the calls to consumers that name their producers by links.
+func (d *decider) follow(links []hold.Link) {
+	for _, link := range links {
+		i := d.tree.At(link.From)
+		if i == trace.None {
+			continue
+		}
+		consumer := &d.tree.Spans[i]
+		if parent := d.tree.Parent[i]; parent != trace.None && d.tree.Spans[parent].Service != consumer.Service {
+			continue // The call was found by the parent.
+		}
+		if producer, ok := d.engine.shardOf(link.Trace).producer(message{link.Trace, link.Span}); !ok {
+			d.seen.unmatchedLinks++
+		} else if producer != consumer.Service {
+			d.book.CountLinked(dependency.Linked(producer, consumer), d.tree.ID, consumer)
+		}
+	}
+}
+
+// learn adds a trace to what is usual. A bad one must not, so that a burn never becomes usual while it lasts; except at the
+// start, since what is always bad would never be known.
+func (d *decider) learn(anyBad bool, u *usual.Usual) {
+	if _, known := u.Self(d.tree.Spans[0].Operation); anyBad && known {
+		return
+	}
+	d.sample.Add(&d.tree)
+}
+
+func (d *decider) event(mark hold.Mark, at int32, u *usual.Usual) event {
+	span := &d.tree.Spans[at]
+	e := event{mark: mark, at: span.End, count: span.Count, service: span.Service, id: d.tree.ID}
+	if mark.Good {
+		return e
+	}
+	isLatency := d.engine.objectives.isLatency(mark.Objective)
+	if !isLatency && (span.Has(trace.Failed) || d.judge.Failed(&d.tree, at)) {
+		e.verdict = d.judge.Failure(&d.tree, at)
+		return e
+	}
+	e.verdict = d.judge.Slowness(&d.tree, at, u)
+	if e.verdict.Entity == 0 && (span.Has(trace.Failed) || !isLatency) {
+		// It is bad for another reason than its time.
+		e.verdict = d.judge.Failure(&d.tree, at)
+	}
+	return e
+}
