@@ -2,6 +2,7 @@
 package reader
 
 import (
+	"hash/maphash"
 	"strings"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
@@ -57,7 +58,8 @@ type Reader struct {
 	services   map[serviceKey]uint32
 	peers      map[peerKey]peer
 	generation uint32
-	operations map[names.Operation]uint32
+	operations map[uint64]operation
+	seed       maphash.Seed
 	texts      map[string]uint32
 
 	state  string
@@ -82,13 +84,20 @@ type peer struct {
 	service bool
 }
 
+// operation is one that the reader remembers.
+type operation struct {
+	names.Operation
+	number uint32
+}
+
 // New returns a reader over table.
 func New(table *names.Table) *Reader {
 	return &Reader{
 		table:      table,
 		services:   map[serviceKey]uint32{},
 		peers:      map[peerKey]peer{},
-		operations: map[names.Operation]uint32{},
+		operations: map[uint64]operation{},
+		seed:       maphash.MakeSeed(),
 		texts:      map[string]uint32{},
 	}
 }
@@ -305,12 +314,14 @@ func (r *Reader) count(state string) float64 {
 }
 
 func (r *Reader) operation(o names.Operation) uint32 {
-	number, ok := r.operations[o]
-	if !ok {
-		number = r.table.Operation(o)
-		if o.Name = strings.Clone(o.Name); len(o.Name) <= maxRemembered {
-			remember(r.operations, o, number)
-		}
+	// To hash a struct with a text in it takes several times as long as to hash the text.
+	hash := maphash.String(r.seed, o.Name) ^ (uint64(o.Service)<<32|uint64(o.Peer)<<8|uint64(o.Kind))*0x9E3779B97F4A7C15
+	if known, ok := r.operations[hash]; ok && known.Operation == o {
+		return known.number
+	}
+	number := r.table.Operation(o)
+	if o.Name = strings.Clone(o.Name); len(o.Name) <= maxRemembered {
+		remember(r.operations, hash, operation{o, number})
 	}
 	return number
 }

@@ -122,7 +122,7 @@ func (c *compiler) condition(o *openslo.Objective, e openslo.Expression) *condit
 		c.refuse(o, e.Source, err.Error(), err)
 		return nil
 	}
-	return &condition{plain: parsePlain(e.Text), ottl: parsed}
+	return &condition{plain: tabulate(parsePlain(e.Text)), ottl: parsed}
 }
 
 func (c *compiler) value(o *openslo.Objective, e openslo.Expression) *value {

@@ -20,6 +20,10 @@ const (
 	halfLife = 600e9
 	// enough is how many spans make a median that says something.
 	enough = 20
+	// plenty is how many traces that begin with the same operation are looked at between two merges; of those beyond, one in
+	// thinned, which then counts that often.
+	plenty  = 64
+	thinned = 8
 	// maxCalls bounds the pairs of operations that are remembered. What goes beyond is taken for as usual as can be.
 	maxCalls = 100_000
 )
@@ -31,15 +35,28 @@ type Call struct{ From, To uint32 }
 type Sample struct {
 	self  map[uint32]*[steps]uint32
 	calls map[Call]float64
+	// traces is how many traces began with each operation.
+	traces map[uint32]uint32
 }
 
 // NewSample returns an empty sample.
 func NewSample() *Sample {
-	return &Sample{self: map[uint32]*[steps]uint32{}, calls: map[Call]float64{}}
+	return &Sample{self: map[uint32]*[steps]uint32{}, calls: map[Call]float64{}, traces: map[uint32]uint32{}}
 }
 
-// Add adds the spans of t.
+// Add adds the spans of t. Of traces that begin alike and come by the hundred, one stands for several: a median does not need
+// them all.
 func (s *Sample) Add(t *trace.Trace) {
+	root := t.Spans[0].Operation
+	n := s.traces[root]
+	s.traces[root] = n + 1
+	weight := uint32(1)
+	if n >= plenty {
+		if n%thinned != 0 {
+			return
+		}
+		weight = thinned
+	}
 	for i := range t.Spans {
 		operation := t.Spans[i].Operation
 		h := s.self[operation]
@@ -47,11 +64,11 @@ func (s *Sample) Add(t *trace.Trace) {
 			h = new([steps]uint32)
 			s.self[operation] = h
 		}
-		h[step(t.Self[i])]++
+		h[step(t.Self[i])] += weight
 		if parent := t.Parent[i]; parent != trace.None {
 			call := Call{t.Spans[parent].Operation, operation}
 			if n, known := s.calls[call]; known || len(s.calls) < maxCalls {
-				s.calls[call] = n + 1
+				s.calls[call] = n + float64(weight)
 			}
 		}
 	}
@@ -93,6 +110,7 @@ func (p *Past) Merge(now int64, sample *Sample) {
 		}
 	}
 	clear(sample.calls)
+	clear(sample.traces)
 }
 
 // fade lets the past count less, once in so many seconds that it costs next to nothing.

@@ -29,6 +29,22 @@ func TestTheUsualSelfTimeIsTheMedian(t *testing.T) {
 	assert.InEpsilon(t, 10e6, self, 0.25, "40 % of slow ones do not move it")
 }
 
+func TestOfManyTracesSomeStandForAll(t *testing.T) {
+	table := names.New()
+	sample, past := NewSample(), NewPast()
+	tree := tracetest.Build(table, `a - catalog server 0-10 op=get
+		b a catalog client 2-8 op=select`)
+	const n = 10_000
+	for range n {
+		sample.Add(tree)
+	}
+	past.Merge(begin, sample)
+	view := past.View()
+	root := tree.Spans[0].Operation
+	assert.InDelta(t, n, view.self[root].seen, thinned)
+	assert.InDelta(t, 1, view.Calls(root, tree.Spans[1].Operation), 1e-9)
+}
+
 func TestTooLittleIsNotKnown(t *testing.T) {
 	sample, past := NewSample(), NewPast()
 	tree := tracetest.Build(names.New(), `a - front server 0-10`)
