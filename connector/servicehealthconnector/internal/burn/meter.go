@@ -68,6 +68,18 @@ func NewMeter(slack Slack, windows ...time.Duration) *Meter {
 	return m
 }
 
+// Step is the longest time in nanoseconds, a second at the most, such that all buckets of meters for the given windows begin at
+// multiples of it. Events between two multiples may be added as one.
+func Step(windows ...time.Duration) int64 {
+	step := int64(finest)
+	for _, window := range windows {
+		for width := int64(max(window/buckets, finest)); width != 0; {
+			step, width = width, step%width
+		}
+	}
+	return step
+}
+
 // Add counts events at a time in nanoseconds since the epoch. It is false if they came too late.
 func (m *Meter) Add(at int64, c Count) bool {
 	if at < m.latest-m.late {

@@ -201,3 +201,9 @@ func TestAMeterCountsWhatItHasNotSortedYet(t *testing.T) {
 		}
 	}
 }
+
+func TestNoBucketBeginsWithinAStep(t *testing.T) {
+	assert.Equal(t, int64(time.Second), Step())
+	assert.Equal(t, int64(time.Second), Step(5*time.Minute, time.Hour, 30*24*time.Hour, 10*time.Second))
+	assert.Equal(t, int64(time.Second/2), Step(5*time.Minute, 90*time.Second))
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/usual"
 )
@@ -29,6 +30,7 @@ type decider struct {
 	sample *usual.Sample
 	judge  *blame.Judge
 	events []event
+	good   tallies
 	seen   counts
 }
 
@@ -39,7 +41,7 @@ type counts struct {
 
 // event is an SLI event of a decided trace.
 type event struct {
-	mark    hold.Mark
+	mark    marks.Mark
 	at      int64
 	count   float64
 	service uint32
@@ -61,6 +63,7 @@ func (d *decider) decide(due int64) {
 		for d.some(s, due, slice) == slice {
 		}
 	}
+	d.count()
 }
 
 // relieve decides the oldest traces of a shard that has too many spans.
@@ -72,6 +75,7 @@ func (d *decider) relieve(s *shard) {
 		full := s.held.Len() > s.most
 		s.mu.Unlock()
 		if !full {
+			d.count()
 			return // Whoever had the lock before may have done it.
 		}
 		d.seen.cutShort += uint64(d.some(s, math.MaxInt64, 1))
@@ -86,11 +90,17 @@ func (d *decider) some(s *shard, due int64, most int) int {
 	for i := range d.taken.Traces {
 		d.one(d.taken.Traces[i], u)
 	}
-	if len(d.events) > 0 {
-		d.engine.count(d.events)
-		d.events = d.events[:0]
+	if len(d.events) > 0 || d.good.full() {
+		d.count()
 	}
 	return len(d.taken.Traces)
+}
+
+// count counts the SLI events of the traces that were decided.
+func (d *decider) count() {
+	d.engine.count(d.events, d.good.all)
+	d.events = d.events[:0]
+	d.good.reset()
 }
 
 // one decides one trace.
@@ -106,8 +116,17 @@ func (d *decider) one(t hold.Trace, u *usual.Usual) {
 	d.judge.Begin(&d.tree)
 	anyBad := false
 	for i := range d.tree.Spans {
-		for _, mark := range d.taken.Marks(&d.tree.Spans[i]) {
-			anyBad = anyBad || !mark.Good
+		span := &d.tree.Spans[i]
+		if span.Marks == marks.None {
+			continue
+		}
+		set := d.engine.marks.Of(span.Marks)
+		if set.Good {
+			d.good.add(span.Marks, d.engine.objectives.grain(span.End), span.Count)
+			continue
+		}
+		anyBad = true
+		for _, mark := range set.Marks {
 			d.events = append(d.events, d.event(mark, int32(i), u))
 		}
 	}
@@ -142,7 +161,7 @@ func (d *decider) learn(anyBad bool, u *usual.Usual) {
 	d.sample.Add(&d.tree)
 }
 
-func (d *decider) event(mark hold.Mark, at int32, u *usual.Usual) event {
+func (d *decider) event(mark marks.Mark, at int32, u *usual.Usual) event {
 	span := &d.tree.Spans[at]
 	e := event{mark: mark, at: span.End, count: span.Count, service: span.Service, id: d.tree.ID}
 	if mark.Good {

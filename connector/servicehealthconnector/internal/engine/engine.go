@@ -22,6 +22,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/reader"
@@ -72,6 +73,7 @@ type Engine struct {
 	settings Settings
 	sink     Sink
 	names    *names.Table
+	marks    *marks.Table
 	shards   []*shard
 	deciders []*decider
 	batches  chan *batch
@@ -99,8 +101,10 @@ type Engine struct {
 type batch struct {
 	reader *reader.Reader
 	items  [][]item
-	marks  []hold.Mark
-	links  []hold.Link
+	// marks are those of the span that is being read.
+	marks   []marks.Mark
+	numbers *marks.Cache
+	links   []hold.Link
 	// versions are what services ran when this batch last told of it.
 	versions map[uint32]served
 }
@@ -117,6 +121,7 @@ func New(settings Settings, sink Sink) *Engine {
 		settings:   settings,
 		sink:       sink,
 		names:      names.New(),
+		marks:      marks.New(),
 		batches:    make(chan *batch, 2*n),
 		past:       usual.NewPast(),
 		objectives: newObjectives(settings),
@@ -165,17 +170,17 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 				}
 				it := b.item(e.shardIndex(span.TraceID()))
 				it.id, it.record = span.TraceID(), record
-				it.firstMark, it.firstLink = int32(len(b.marks)), int32(len(b.links))
 				if len(slis) > 0 {
-					e.judge(ctx, b, slis, rs, ss, span)
+					it.record.Marks = e.judge(ctx, b, slis, rs, ss, span)
 				}
+				it.firstLink = int32(len(b.links))
 				if links := span.Links(); links.Len() > 0 && record.SpanKind() == ptrace.SpanKindConsumer {
 					for i := range min(links.Len(), maxLinks) {
 						link := links.At(i)
 						b.links = append(b.links, hold.Link{From: record.ID, Trace: link.TraceID(), Span: trace.Number(link.SpanID())})
 					}
 				}
-				it.behindMarks, it.behindLinks = int32(len(b.marks)), int32(len(b.links))
+				it.behindLinks = int32(len(b.links))
 			}
 		}
 	}
@@ -214,10 +219,11 @@ func (e *Engine) serve(b *batch, resource reader.Resource, now int64) {
 	e.changes.see(resource.Service, resource.Version, now)
 }
 
-// judge asks the objectives that look at a span whether it is an event of theirs, and adds what they say to the batch's marks.
-func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans, span ptrace.Span) {
+// judge asks the objectives that look at a span whether it is an event of theirs, and returns the number of what they say.
+func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans, span ptrace.Span) uint32 {
 	tctx := ottlspan.NewTransformContextPtr(rs, ss, span)
 	defer tctx.Close()
+	b.marks = b.marks[:0]
 	for _, s := range slis {
 		verdict, err := s.Judge(ctx, tctx)
 		if err != nil {
@@ -225,17 +231,27 @@ func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrac
 			continue
 		}
 		if verdict.Relevant {
-			b.marks = append(b.marks, hold.Mark{Objective: s.Objective(), Group: s.Group(tctx), Good: verdict.Good})
+			b.marks = append(b.marks, marks.Mark{Objective: s.Objective(), Group: s.Group(tctx), Good: verdict.Good})
 		}
 	}
+	number, ok := b.numbers.Number(b.marks)
+	if !ok {
+		e.notJudged.Add(uint64(len(b.marks)))
+	}
+	return number
 }
 
-// count counts SLI events toward their objectives.
-func (e *Engine) count(events []event) {
+// count counts SLI events toward their objectives: those that were told apart, and those of tallies.
+func (e *Engine) count(events []event, all []tally) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range events {
 		e.objectives.add(&events[i], e.names)
+	}
+	for i := range all {
+		for _, mark := range e.marks.Of(all[i].marks).Marks {
+			e.objectives.add(&event{mark: mark, at: all[i].at, count: all[i].count}, e.names)
+		}
 	}
 }
 
@@ -378,7 +394,9 @@ func (e *Engine) batch() *batch {
 	case b := <-e.batches:
 		return b
 	default:
-		return &batch{reader: reader.New(e.names), items: make([][]item, len(e.shards)), versions: map[uint32]served{}}
+		return &batch{
+			reader: reader.New(e.names), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks), versions: map[uint32]served{},
+		}
 	}
 }
 
@@ -386,7 +404,7 @@ func (e *Engine) giveBack(b *batch) {
 	for i := range b.items {
 		b.items[i] = b.items[i][:0]
 	}
-	b.marks, b.links = b.marks[:0], b.links[:0]
+	b.links = b.links[:0]
 	select {
 	case e.batches <- b:
 	default:

@@ -24,11 +24,10 @@ type shard struct {
 	decider   *decider
 }
 
-// item is a span on its way into a shard. Its marks and links are parts of those of its batch.
+// item is a span on its way into a shard. Its links are among those of its batch.
 type item struct {
 	id                     pcommon.TraceID
 	record                 trace.Record
-	firstMark, behindMarks int32
 	firstLink, behindLinks int32
 }
 
@@ -45,7 +44,7 @@ func (s *shard) add(items []item, b *batch, deadline int64) (full bool) {
 		if it.record.SpanKind() == ptrace.SpanKindProducer {
 			s.producers.put(message{it.id, it.record.ID}, it.record.Service)
 		}
-		s.held.Add(it.id, &it.record, b.marks[it.firstMark:it.behindMarks], b.links[it.firstLink:it.behindLinks], deadline)
+		s.held.Add(it.id, &it.record, b.links[it.firstLink:it.behindLinks], deadline)
 	}
 	return s.held.Len() > s.most
 }

@@ -8,14 +8,6 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 )
 
-// Mark says that a span is an event of an objective.
-type Mark struct {
-	Objective, Group uint32
-	Good             bool
-	// last ends a span's marks.
-	last bool
-}
-
 // Link is the span of another trace, or of the same, that a span continues.
 type Link struct {
 	// From is the span that has the link.
@@ -27,7 +19,6 @@ type Link struct {
 // Shard holds a part of all traces. It is not safe for concurrent use: whoever owns the shard locks it.
 type Shard struct {
 	spans slab[trace.Record]
-	marks slab[markBlock]
 	links slab[linkNode]
 	held  slab[entry]
 	more  slab[block]
@@ -57,12 +48,6 @@ type block struct {
 	before  uint32
 }
 
-// markBlock holds up to three marks of a span, and the number of the block with the next ones, or 0.
-type markBlock struct {
-	marks [3]Mark
-	next  uint32
-}
-
 type linkNode struct {
 	link Link
 	next uint32
@@ -76,14 +61,12 @@ func New() *Shard {
 // Len is the number of span records held.
 func (s *Shard) Len() int { return s.count }
 
-// Add holds record with its marks and links until deadline (nanoseconds), or until the deadline with which the trace's first
+// Add holds record and its links until deadline (nanoseconds), or until the deadline with which the trace's first
 // record came. Deadlines of successive calls must not decrease.
-func (s *Shard) Add(id pcommon.TraceID, record *trace.Record, marks []Mark, links []Link, deadline int64) {
+func (s *Shard) Add(id pcommon.TraceID, record *trace.Record, links []Link, deadline int64) {
 	e := s.held.at(s.entryOf(id, deadline))
 	number := s.spans.take()
-	to := s.spans.at(number)
-	*to = *record
-	to.Marks = s.keep(marks)
+	*s.spans.at(number) = *record
 	if at, first := e.count, uint32(len(e.numbers)); at < first {
 		e.numbers[at] = number
 	} else {
@@ -121,25 +104,10 @@ func (s *Shard) entryOf(id pcommon.TraceID, deadline int64) uint32 {
 	return at
 }
 
-// keep returns the first of the blocks that hold marks, or 0 if there are none.
-func (s *Shard) keep(marks []Mark) (head uint32) {
-	const size = len(markBlock{}.marks)
-	for to := len(marks); to > 0; {
-		from := (to - 1) / size * size
-		number := s.marks.take()
-		b := s.marks.at(number)
-		n := copy(b.marks[:], marks[from:to])
-		b.marks[n-1].last = to == len(marks)
-		b.next, head, to = head, number, from
-	}
-	return head
-}
-
 // Taken is what was taken out of shards: traces one after the other.
 type Taken struct {
 	Traces  []Trace
 	records []trace.Record
-	marks   []Mark
 	links   []Link
 }
 
@@ -153,7 +121,6 @@ type Trace struct {
 // Reset empties it.
 func (t *Taken) Reset() {
 	t.Traces, t.records, t.links = t.Traces[:0], t.records[:0], t.links[:0]
-	t.marks = append(t.marks[:0], Mark{}) // No span's marks begin at 0.
 }
 
 // Records are those of a trace.
@@ -161,18 +128,6 @@ func (t *Taken) Records(of Trace) []trace.Record { return t.records[of.from:of.t
 
 // Links are those of the spans of a trace.
 func (t *Taken) Links(of Trace) []Link { return t.links[of.firstLink:of.behindLinks] }
-
-// Marks are those of one of the records.
-func (t *Taken) Marks(of *trace.Record) []Mark {
-	if of.Marks == 0 {
-		return nil
-	}
-	end := of.Marks
-	for !t.marks[end].last {
-		end++
-	}
-	return t.marks[of.Marks : end+1]
-}
 
 // Pop moves the oldest trace into taken if its deadline is not after now.
 func (s *Shard) Pop(now int64, taken *Taken) bool {
@@ -185,9 +140,6 @@ func (s *Shard) Pop(now int64, taken *Taken) bool {
 	popped := Trace{ID: e.id, from: len(taken.records), firstLink: len(taken.links)}
 	s.popRecords(e, taken)
 	popped.to = len(taken.records)
-	for i := popped.from; i < popped.to; i++ {
-		s.popMarks(&taken.records[i], taken)
-	}
 	for node := e.links; node != 0; {
 		n := *s.links.at(node)
 		taken.links = append(taken.links, n.link)
@@ -222,24 +174,5 @@ func (s *Shard) popRecords(e *entry, taken *Taken) {
 		left -= n
 		s.more.free(number)
 		number = b.before
-	}
-}
-
-func (s *Shard) popMarks(record *trace.Record, taken *Taken) {
-	number := record.Marks
-	if number == 0 {
-		return
-	}
-	record.Marks = uint32(len(taken.marks))
-	for number != 0 {
-		b := s.marks.at(number)
-		for _, mark := range b.marks {
-			taken.marks = append(taken.marks, mark)
-			if mark.last {
-				break
-			}
-		}
-		s.marks.free(number)
-		number = b.next
 	}
 }

@@ -21,9 +21,9 @@ func pop(s *Shard, now int64) (*Taken, bool) {
 
 func TestATraceIsHeldUntilItsFirstDeadline(t *testing.T) {
 	s := New()
-	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 1}, nil, nil, 10)
-	s.Add(pcommon.TraceID{2}, &trace.Record{ID: 2}, nil, nil, 15)
-	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 3}, nil, nil, 20)
+	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 1}, nil, 10)
+	s.Add(pcommon.TraceID{2}, &trace.Record{ID: 2}, nil, 15)
+	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 3}, nil, 20)
 	assert.Equal(t, 3, s.Len())
 
 	_, ok := pop(s, 9)
@@ -47,8 +47,8 @@ func TestAllThatIsHeldComesOut(t *testing.T) {
 	s := New()
 	var taken Taken
 	type fact struct {
-		trace        pcommon.TraceID
-		marks, links int
+		trace pcommon.TraceID
+		links int
 	}
 	held := map[uint64]fact{}
 	next := uint64(0)
@@ -56,16 +56,12 @@ func TestAllThatIsHeldComesOut(t *testing.T) {
 		for range random.IntN(20) {
 			next++
 			// A few traces are long.
-			f := fact{trace: pcommon.TraceID{1, byte(random.IntN(8) * random.IntN(30))}, marks: random.IntN(9), links: random.IntN(3)}
-			var marks []Mark
-			for i := range f.marks {
-				marks = append(marks, Mark{Objective: uint32(i), Group: uint32(next)})
-			}
+			f := fact{trace: pcommon.TraceID{1, byte(random.IntN(8) * random.IntN(30))}, links: random.IntN(3)}
 			var links []Link
 			for range f.links {
 				links = append(links, Link{From: next})
 			}
-			s.Add(f.trace, &trace.Record{ID: next}, marks, links, now+50)
+			s.Add(f.trace, &trace.Record{ID: next}, links, now+50)
 			held[next] = f
 		}
 		taken.Reset()
@@ -83,18 +79,11 @@ func TestAllThatIsHeldComesOut(t *testing.T) {
 				delete(held, record.ID)
 				require.Equal(t, want.trace, popped.ID)
 				require.Equal(t, want.links, links[record.ID])
-				marks := taken.Marks(record)
-				require.Len(t, marks, want.marks)
-				for i, mark := range marks {
-					require.Equal(t, uint32(i), mark.Objective)
-					require.Equal(t, uint32(record.ID), mark.Group)
-				}
 			}
 		}
 		require.Len(t, held, s.Len())
 	}
 	require.Less(t, int(s.spans.used), 10_000, "places are given out again")
-	require.Less(t, int(s.marks.used), 30_000)
 	require.Less(t, int(s.links.used), 10_000)
 }
 
@@ -110,7 +99,7 @@ func TestAHeldSpanIsSmall(t *testing.T) {
 		spansOfATrace = 4 // Few, so that the trace's own cost counts much.
 		number        = unsafe.Sizeof(uint32(0))
 		perTrace      = unsafe.Sizeof(entry{}) + 4*unsafe.Sizeof(slot{}) + 3*number // A quarter of the index is full at the least.
-		perSpan       = unsafe.Sizeof(trace.Record{}) + unsafe.Sizeof(markBlock{}) + 2*number
+		perSpan       = unsafe.Sizeof(trace.Record{}) + number
 	)
 	assert.LessOrEqual(t, perSpan+perTrace/spansOfATrace, uintptr(160))
 }
@@ -124,7 +113,7 @@ func BenchmarkHold(b *testing.B) {
 			add := func() {
 				next++
 				id := pcommon.TraceID{byte(next >> 3), byte(next >> 11), byte(next >> 19), byte(next >> 27)}
-				s.Add(id, &trace.Record{ID: uint64(next)}, nil, nil, int64(next))
+				s.Add(id, &trace.Record{ID: uint64(next)}, nil, int64(next))
 			}
 			for s.Len() < held {
 				add()

@@ -133,7 +133,7 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	switch {
 	case resource.Service == names.None:
 		return record, NoService
-	case record.ID == 0 || span.TraceID().IsEmpty():
+	case record.ID == 0 || span.TraceID() == (pcommon.TraceID{}):
 		return record, NoID
 	case record.Start <= 0 || record.End <= 0:
 		return record, NoTime
@@ -146,9 +146,14 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	}
 	record.Count = r.count(span.TraceState().AsRaw())
 
-	a := read(span.Attributes())
-	record.Layer = a.evidence.Layer(resource.Layer)
-	if span.Status().Code() == ptrace.StatusCodeError {
+	failed := span.Status().Code() == ptrace.StatusCodeError
+	record.Layer = resource.Layer
+	var a attributes
+	if failed || saysMore(span.Kind(), resource.Layer) {
+		a = read(span.Attributes())
+		record.Layer = a.evidence.Layer(resource.Layer)
+	}
+	if failed {
 		record.Flags |= trace.Failed
 		record.ErrorType = r.text(a.errorType)
 		if isTimeout(a.errorType) {
@@ -167,6 +172,17 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 		Service: resource.Service, Peer: record.Peer, Kind: record.Kind, Name: span.Name(),
 	})
 	return record, Accepted
+}
+
+// saysMore says whether the attributes of a span that did not fail say anything that its resource does not. The attributes are
+// most of what there is to read of a span.
+func saysMore(kind ptrace.SpanKind, in layer.Layer) bool {
+	switch kind {
+	case ptrace.SpanKindServer, ptrace.SpanKindInternal, ptrace.SpanKindConsumer:
+		return in == layer.Unknown || in == layer.Platform
+	default:
+		return true
+	}
 }
 
 // attributes are those of a span that say whom it is about and how it ended.

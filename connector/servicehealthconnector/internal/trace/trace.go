@@ -36,7 +36,7 @@ type Record struct {
 	Count float64
 	// Service, Operation, Peer and ErrorType are numbers of a names.Table.
 	Service, Operation, Peer, ErrorType uint32
-	// Marks is where the span's marks begin, in a list of whoever holds the record; 0 says that it has none.
+	// Marks is the number, in a marks.Table, of what objectives say of the span.
 	Marks uint32
 	Kind  uint8
 	Layer layer.Layer
