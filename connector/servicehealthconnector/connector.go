@@ -100,16 +100,20 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		}
 	}
 	s.engine = engine.New(engine.Settings{
-		TraceWindow:   cfg.TraceWindow,
-		MaxSpans:      cfg.MaxSpans,
-		MaxEdges:      cfg.Dependencies.MaxEdges,
-		FlushInterval: cfg.FlushInterval,
-		Late:          cfg.SLO.Late,
-		EventTime:     cfg.Clock == clockEvent,
-		Objectives:    objectives,
-		Binder:        binder,
-		Scope:         metadata.ScopeName,
-		Version:       set.BuildInfo.Version,
+		TraceWindow:       cfg.TraceWindow,
+		MaxSpans:          cfg.MaxSpans,
+		MaxEdges:          cfg.Dependencies.MaxEdges,
+		MaxEdgesPerCaller: cfg.Dependencies.MaxEdgesPerCaller,
+		Silence:           cfg.Dependencies.Silence,
+		Delta:             cfg.Dependencies.Temporality == delta,
+		Limits:            cfg.Dependencies.limits(),
+		FlushInterval:     cfg.FlushInterval,
+		Late:              cfg.SLO.Late,
+		EventTime:         cfg.Clock == clockEvent,
+		Objectives:        objectives,
+		Binder:            binder,
+		Scope:             metadata.ScopeName,
+		Version:           set.BuildInfo.Version,
 	}, s)
 	return s, s.observe()
 }

@@ -53,6 +53,9 @@ type span struct {
 type expected struct {
 	Calls     []string         `yaml:",omitempty"`
 	Durations []string         `yaml:",omitempty"`
+	// Health has the states that are known, Confidence what is not sure.
+	Health     []string `yaml:",omitempty"`
+	Confidence []string `yaml:",omitempty"`
 	Events    []string         `yaml:",omitempty"`
 	SLO       []string         `yaml:"slo,omitempty"`
 	Refused   map[string]int64 `yaml:",omitempty"`
@@ -122,7 +125,7 @@ func run(t *testing.T, in input) expected {
 	for _, ld := range logs.AllLogs() {
 		for _, record := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
 			got.Events = append(got.Events, event(record))
-			if strings.HasPrefix(record.EventName(), "slo.") {
+			if strings.HasPrefix(record.EventName(), "slo.") || record.EventName() == "dependency.state_changed" {
 				got.Bodies = append(got.Bodies, record.Body().Str())
 			}
 		}
@@ -171,6 +174,18 @@ func describe(md pmetric.Metrics, into *expected) {
 			for _, p := range m.ExponentialHistogram().DataPoints().All() {
 				into.Durations = append(into.Durations, fmt.Sprintf("%s, %s: %d calls, %.3f s", edge(p.Attributes()), value(p.Attributes(), "side"), p.Count(), p.Sum()))
 			}
+		case "dependency.health":
+			for _, p := range m.Gauge().DataPoints().All() {
+				if p.IntValue() == 1 && value(p.Attributes(), "state") != "unknown" {
+					into.Health = append(into.Health, state(p.Attributes()))
+				}
+			}
+		case "dependency.confidence":
+			for _, p := range m.Gauge().DataPoints().All() {
+				if p.DoubleValue() < 1 {
+					into.Confidence = append(into.Confidence, fmt.Sprintf("%s by %s = %.2f", sides(p.Attributes()), value(p.Attributes(), "callee.source"), p.DoubleValue()))
+				}
+			}
 		case "slo.events", "slo.bad_events.blamed":
 			for _, p := range m.Sum().DataPoints().All() {
 				into.SLO = append(into.SLO, fmt.Sprintf("%s %s = %d", m.Name(), line(p.Attributes()), p.IntValue()))
@@ -188,9 +203,17 @@ func describe(md pmetric.Metrics, into *expected) {
 	slices.Sort(into.Calls)
 	slices.Sort(into.Durations)
 	slices.Sort(into.SLO)
+	slices.Sort(into.Health)
+	slices.Sort(into.Confidence)
 }
 
 func edge(a pcommon.Map) string {
+	text := fmt.Sprintf("%s: %s %s", sides(a), value(a, "dependency.type"), value(a, "outcome"))
+	return strings.TrimSpace(text + " " + value(a, "error.type"))
+}
+
+// sides are who calls whom, or only who is called.
+func sides(a pcommon.Map) string {
 	name := func(side string) string {
 		full := value(a, side+".service.name")
 		if environment := value(a, side+".deployment.environment.name"); environment != "" {
@@ -201,8 +224,14 @@ func edge(a pcommon.Map) string {
 		}
 		return full + " (" + value(a, side+".layer") + ")"
 	}
-	text := fmt.Sprintf("%s → %s: %s %s", name("caller"), name("callee"), value(a, "dependency.type"), value(a, "outcome"))
-	return strings.TrimSpace(text + " " + value(a, "error.type"))
+	if value(a, "caller.service.name") == "" {
+		return name("callee")
+	}
+	return name("caller") + " → " + name("callee")
+}
+
+func state(a pcommon.Map) string {
+	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s %s", sides(a), value(a, "state"), value(a, "reason"), value(a, "origin"))), " ")
 }
 
 func event(r plog.LogRecord) string {
@@ -210,6 +239,9 @@ func event(r plog.LogRecord) string {
 	switch text {
 	case "dependency.discovered":
 		return text + ": " + value(r.Attributes(), "caller.service.name") + " → " + value(r.Attributes(), "callee.service.name")
+	case "dependency.state_changed":
+		return strings.TrimSpace(fmt.Sprintf("%s at %s: %s %s", text, r.Timestamp().AsTime().Format("15:04:05"), state(r.Attributes()),
+			value(r.Attributes(), "suspects.service.name")))
 	case "service.version_changed":
 		return text + ": " + r.Body().Str()
 	}

@@ -31,7 +31,9 @@ type decider struct {
 	judge  *blame.Judge
 	events []event
 	good   tallies
-	seen   counts
+	// evidence is what was found out about bad calls since the last tick.
+	evidence []evidence
+	seen     counts
 }
 
 // counts are what a decider tells of itself.
@@ -108,12 +110,9 @@ func (d *decider) one(t hold.Trace, u *usual.Usual) {
 	d.tree.Build(t.ID, d.taken.Records(t))
 	d.seen.decided += uint64(len(d.tree.Spans))
 	d.seen.duplicates += uint64(d.tree.Duplicates)
-	d.calls = dependency.Calls(&d.tree, d.calls[:0])
-	for _, call := range d.calls {
-		d.book.Count(&d.tree, call)
-	}
-	d.follow(d.taken.Links(t))
 	d.judge.Begin(&d.tree)
+	d.dependencies(u)
+	d.follow(d.taken.Links(t))
 	anyBad := false
 	for i := range d.tree.Spans {
 		span := &d.tree.Spans[i]
@@ -133,6 +132,44 @@ func (d *decider) one(t hold.Trace, u *usual.Usual) {
 	d.learn(anyBad, u)
 }
 
+// dependencies counts the calls in the trace, and looks more closely at some of the bad ones.
+func (d *decider) dependencies(u *usual.Usual) {
+	d.calls = dependency.Calls(&d.tree, d.engine.names, d.calls[:0])
+	for _, call := range d.calls {
+		if !d.book.Count(&d.tree, call) {
+			continue
+		}
+		at := call.CallerSpan
+		if call.CalleeSpan != trace.None && !d.tree.Spans[at].IsOutgoing() {
+			at = call.CalleeSpan // The caller's span speaks of all that it did.
+		}
+		d.explain(call.Edge, at, u)
+	}
+	for i := range d.tree.Spans {
+		span := &d.tree.Spans[i]
+		if parent := d.tree.Parent[i]; parent != trace.None && d.tree.Spans[parent].Service == span.Service || span.IsOutgoing() {
+			continue
+		}
+		if d.book.CountEntry(span.Service, span) {
+			d.explain(dependency.Entry(span.Service), int32(i), u)
+		}
+	}
+}
+
+// explain blames a bad call.
+func (d *decider) explain(edge dependency.Edge, at int32, u *usual.Usual) {
+	span := &d.tree.Spans[at]
+	var verdict blame.Verdict
+	if span.Has(trace.Failed) || d.judge.Failed(&d.tree, at) {
+		verdict = d.judge.Failure(&d.tree, at)
+	} else {
+		verdict = d.judge.Slowness(&d.tree, at, u)
+	}
+	if verdict.Entity != 0 {
+		d.evidence = append(d.evidence, evidence{edge: edge, verdict: verdict, at: span.End, trace: d.tree.ID})
+	}
+}
+
 // follow counts the calls to consumers that name their producers by links.
 func (d *decider) follow(links []hold.Link) {
 	for _, link := range links {
@@ -147,7 +184,7 @@ func (d *decider) follow(links []hold.Link) {
 		if producer, ok := d.engine.shardOf(link.Trace).producer(message{link.Trace, link.Span}); !ok {
 			d.seen.unmatchedLinks++
 		} else if producer != consumer.Service {
-			d.book.CountLinked(dependency.Linked(producer, consumer), d.tree.ID, consumer)
+			d.book.CountLinked(dependency.Linked(producer, consumer), &d.tree, consumer)
 		}
 	}
 }

@@ -49,9 +49,17 @@ const (
 
 // Settings are what an engine is made from.
 type Settings struct {
-	TraceWindow   time.Duration
-	MaxSpans      int
-	MaxEdges      int
+	TraceWindow time.Duration
+	MaxSpans    int
+	MaxEdges    int
+	// MaxEdgesPerCaller bounds the edges of one caller.
+	MaxEdgesPerCaller int
+	// Silence is after how long without calls a series leaves.
+	Silence time.Duration
+	// Delta makes the sums of calls begin anew with each flush.
+	Delta bool
+	// Limits are asked in their order; the first that applies counts.
+	Limits        []Limit
 	FlushInterval time.Duration
 	Late          time.Duration
 	// EventTime makes the time of the telemetry the time of the verdicts.
@@ -88,6 +96,7 @@ type Engine struct {
 	started, ticked, flushed int64
 	past                     *usual.Past
 	viewedAt                 int64
+	dependencies             *dependencies
 
 	changes   changes
 	admission *dependency.Admission
@@ -126,7 +135,7 @@ func New(settings Settings, sink Sink) *Engine {
 		past:       usual.NewPast(),
 		objectives: newObjectives(settings),
 		changes:    changes{versions: map[uint32]*versions{}},
-		admission:  dependency.NewAdmission(settings.MaxEdges),
+		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
 	}
 	for range n {
 		e.deciders = append(e.deciders, newDecider(e, e.admission))
@@ -283,6 +292,7 @@ func (e *Engine) tickEvents(ctx context.Context, now int64) {
 func (e *Engine) start(now int64) {
 	if e.started == 0 {
 		e.started, e.ticked, e.flushed = now, now, now
+		e.dependencies = newDependencies(e.settings, now)
 	}
 }
 
@@ -335,6 +345,7 @@ func (e *Engine) sweep(now, due int64) {
 	for _, d := range e.deciders {
 		d.mu.Lock()
 		e.past.Merge(now, d.sample)
+		e.dependencies.take(d, e.names)
 		d.mu.Unlock()
 	}
 	// In the first minutes every second counts; later, a view of many operations is too dear for that.
@@ -348,17 +359,6 @@ func (e *Engine) sweep(now, due int64) {
 func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	// A timer comes a little early or late, which must not put off a flush by a whole tick.
 	flush := now-e.flushed >= int64(e.settings.FlushInterval-tick/2)
-	total := map[dependency.Key]*dependency.Series{}
-	if flush {
-		e.flushed = now
-		for _, d := range e.deciders {
-			d.mu.Lock()
-			d.book.MergeInto(total)
-			d.mu.Unlock()
-		}
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	events := report.NewEvents(e.settings.Scope, e.settings.Version)
 	fresh := e.admission.Fresh()
 	slices.SortFunc(fresh, func(a, b dependency.Edge) int {
@@ -370,16 +370,40 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	for _, change := range e.changes.fresh() {
 		events.VersionChanged(change.named(e.names))
 	}
+	e.dependencies.look(now, events, e.names, &e.changes)
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.objectives.tell(now, horizon, events, e.names, &e.changes)
 	if !flush {
 		return events, nil
 	}
-	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now))
-	for key, series := range total {
-		metrics.Dependency(key, series, e.names)
-	}
+	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now), e.settings.Delta)
+	e.flushed = now
+	e.flush(now, metrics)
 	e.objectives.read(horizon, metrics, e.names)
 	return events, metrics
+}
+
+// flush adds what is to be told of dependencies.
+func (e *Engine) flush(now int64, metrics *report.Metrics) {
+	for _, d := range e.deciders {
+		d.mu.Lock()
+		d.book.MoveTo(e.dependencies.totals, now)
+		e.dependencies.tellSlow(d)
+		d.mu.Unlock()
+	}
+	left := e.dependencies.tell(now, metrics, e.names)
+	if len(left) == 0 {
+		return
+	}
+	for _, edge := range left {
+		e.admission.Dismiss(edge)
+	}
+	for _, d := range e.deciders {
+		d.mu.Lock()
+		d.book.Forget(left)
+		d.mu.Unlock()
+	}
 }
 
 func (e *Engine) shardOf(id pcommon.TraceID) *shard { return e.shards[e.shardIndex(id)] }

@@ -24,6 +24,8 @@ const (
 	Call
 	// ToService says that the peer of a call is a service that sends telemetry, whether or not its span is here.
 	ToService
+	// Broker says that the span is about the broker of a message: it receives or settles, and neither calls nor answers anybody.
+	Broker
 )
 
 // Record is what is kept of a span until its trace is decided. It fills one line of the processor's cache, and has no pointers,
@@ -45,6 +47,11 @@ type Record struct {
 
 // SpanKind is the record's kind as pdata has it.
 func (r *Record) SpanKind() ptrace.SpanKind { return ptrace.SpanKind(r.Kind) }
+
+// IsOutgoing says whether the span stands for one call or message alone.
+func (r *Record) IsOutgoing() bool {
+	return r.SpanKind() == ptrace.SpanKindClient || r.SpanKind() == ptrace.SpanKindProducer
+}
 
 // Number makes an integer of a span ID; 0 is the invalid one.
 func Number(id pcommon.SpanID) uint64 { return binary.LittleEndian.Uint64(id[:]) }

@@ -2,7 +2,6 @@ package usual
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -93,22 +92,6 @@ func TestThePastFades(t *testing.T) {
 	assert.InEpsilon(t, 900e6, self, 0.25, "after three half-lives, 400 outweigh 1000")
 	past.Merge(begin+40*halfLife, sample)
 	assert.Empty(t, past.self, "what has not run for long is forgotten")
-}
-
-func TestStepsCoverEveryDuration(t *testing.T) {
-	last := 0
-	for ns := int64(1); ns < int64(100*time.Second); ns += max(1, ns/50) {
-		s := step(ns)
-		assert.GreaterOrEqual(t, s, last)
-		if ns > 8000 && s < steps-1 { // Below, a step is finer than a microsecond.
-			assert.LessOrEqual(t, s-last, 1, "no step is left out, at %s", time.Duration(ns))
-			assert.LessOrEqual(t, ns, upper(s)+1000)
-			assert.GreaterOrEqual(t, float64(ns)*1.26, float64(upper(s)))
-		}
-		last = s
-	}
-	assert.Equal(t, 0, step(-5))
-	assert.Equal(t, steps-1, step(int64(time.Hour)))
 }
 
 func BenchmarkAdd(b *testing.B) {

@@ -1,0 +1,435 @@
+// Package health decides whether calls along a dependency go as well as they used to. It is pure: it gets counts and the time.
+//
+// docs/health.md has the formulae and where they come from.
+package health
+
+import (
+	"math"
+	"time"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/scale"
+)
+
+// State is how a dependency is.
+type State uint8
+
+// The states, the worst last.
+const (
+	// Unknown is a dependency of which too little was seen, or nothing any more.
+	Unknown State = iota
+	Healthy
+	// Degraded is one whose calls fail or are slow more often than they used to.
+	Degraded
+	// Failing is one half of whose calls fail.
+	Failing
+)
+
+var states = [...]string{"unknown", "healthy", "degraded", "failing"}
+
+// String is the state's name as an attribute's value.
+func (s State) String() string { return states[s] }
+
+// States are all of them.
+func States() []State { return []State{Unknown, Healthy, Degraded, Failing} }
+
+// IsBad says whether the state is trouble.
+func (s State) IsBad() bool { return s >= Degraded }
+
+// Reason is why a dependency is in its state.
+type Reason uint8
+
+// The reasons.
+const (
+	// None needs no reason.
+	None Reason = iota
+	Errors
+	Latency
+	// Silence says that calls which should have come did not.
+	Silence
+)
+
+// String is the reason's name as an attribute's value, empty for None.
+func (r Reason) String() string { return [...]string{"", "errors", "latency", "silence"}[r] }
+
+const (
+	// SlotLength is the time in nanoseconds after which a dependency is looked at anew.
+	SlotLength = int64(5 * time.Second)
+	// slots are the last minute.
+	slots = 12
+	// quick and middle are the numbers of slots of the shorter windows: for what is bad enough to be seen sooner.
+	quick, middle = 2, 4
+	// calm is the number of slots that have to be well before trouble is over.
+	calm = 6
+
+	// significant is how improbable numbers have to be under the past. At one look every 5 s at each of 100 dependencies, with
+	// three windows and two questions, chance alone would be wrong about once in a day if calls were independent of each other;
+	// they are not, and that is what the dispersion is for.
+	significant = 1e-7
+	// confidence is the number of standard deviations by which the past may be worse than it looks.
+	confidence = 2
+	// leastCalls are the calls in a window below which nothing is concluded.
+	leastCalls = 10
+	// leastPast are the calls, and leastSlots the slots with calls, that make a past.
+	leastPast  = 50
+	leastSlots = slots
+	// halfLife is the age in nanoseconds at which the past counts half.
+	halfLife = float64(time.Hour)
+	// accepted is after how long latency that stays is the new usual one, in nanoseconds. Failures are never.
+	accepted = int64(time.Hour)
+
+	// tailShare is the share of past calls that take longer than the duration from which slowness is measured, and margin the
+	// number of steps, half an octave, by which a slow call is beyond that.
+	tailShare = 0.05
+	margin    = 2
+	// half is the share of failed calls that makes a dependency a failing one.
+	half = 0.5
+	// expectedCalls is how many calls have to be missing before silence says something: by chance alone, exp(-20) of them would be.
+	expectedCalls = 20
+)
+
+// effect is by how much the share of bad calls has to rise over each window. What is significant need not matter: with enough calls
+// every change is significant.
+type effect struct{ quick, middle, minute float64 }
+
+var (
+	effectOfErrors  = effect{0.2, 0.1, 0.05}
+	effectOfLatency = effect{0.3, 0.15, 0.1}
+)
+
+// Limit holds limits that somebody set. The zero Limit has none.
+type Limit struct {
+	// FailureRate is the share of failed calls that is too much, from 0 to 1.
+	FailureRate float64
+	// Duration is what calls should take, in nanoseconds: too slow are those of which one in twenty takes longer.
+	Duration int64
+}
+
+// Watch watches one dependency. The zero Watch knows nothing. It is not safe for concurrent use.
+type Watch struct {
+	Limit Limit
+
+	state  State
+	reason Reason
+	since  int64
+	onset  int64
+
+	past    past
+	pending past
+	// slots are those of the last minute in which anything at all was seen, the latest at next-1.
+	slots [slots]slot
+	next  int
+	// slowFrom is the first step of slow calls; 0 while it is not known.
+	slowFrom int
+	errors   dispersion
+	latency  dispersion
+}
+
+type slot struct{ calls, failed, slow float64 }
+
+func (s *slot) add(o slot) {
+	s.calls += o.calls
+	s.failed += o.failed
+	s.slow += o.slow
+}
+
+// past is what used to be.
+type past struct {
+	calls, failed float64
+	slots         float64
+	took          [scale.Steps]float32
+}
+
+// Verdict is how a dependency is.
+type Verdict struct {
+	State  State
+	Reason Reason
+	// Since is when it came into this state, and Onset when what led to it was first seen, in nanoseconds since the epoch.
+	Since, Onset int64
+	// Share is the share of bad calls in the window that decided, and Past what it used to be.
+	Share, Past float64
+	// Slow is the duration in nanoseconds beyond which calls are slow.
+	Slow int64
+}
+
+// Add adds what was seen.
+func (w *Watch) Add(r *dependency.Recent) {
+	s := &w.slots[w.next]
+	s.calls += float64(r.Calls)
+	s.failed += float64(r.Failed)
+	for step, n := range r.Took {
+		if n == 0 {
+			continue
+		}
+		w.pending.took[step] += float32(n)
+		if w.slowFrom > 0 && step >= w.slowFrom {
+			s.slow += float64(n)
+		}
+	}
+	w.pending.calls += float64(r.Calls)
+	w.pending.failed += float64(r.Failed)
+}
+
+// SlowFrom is the duration in nanoseconds from which a call is slow, or 0 while that is not known.
+func (w *Watch) SlowFrom() int64 {
+	if w.slowFrom == 0 {
+		return 0
+	}
+	return scale.Upper(w.slowFrom - 1)
+}
+
+// Rate is the usual number of calls in a slot, and Calls that of the last minute.
+func (w *Watch) Rate() float64 { return w.past.calls / max(1, w.past.slots) }
+
+// Calls is the number of calls in the last minute.
+func (w *Watch) Calls() float64 { return w.window(slots, 0).calls }
+
+// Known says whether there is a past to compare with.
+func (w *Watch) Known() bool { return w.past.calls >= leastPast && w.past.slots >= leastSlots }
+
+// Close ends a slot in which something was seen, if not of this dependency, and decides. expected is how many calls of the last
+// minute would have been usual, as those show who make them, or 0 if they show nothing. It says whether the state changed.
+func (w *Watch) Close(now int64, expected float64) (Verdict, bool) {
+	current := w.slots[w.next]
+	before, reason := w.state, w.reason
+	v := w.decide(now, expected)
+	changed := w.state != before && (before != Unknown || w.state.IsBad() || reason == Silence)
+	w.learn(now, current)
+	w.next = (w.next + 1) % slots
+	w.slots[w.next] = slot{}
+	return v, changed
+}
+
+// Verdict is the latest one.
+func (w *Watch) Verdict() Verdict {
+	return Verdict{State: w.state, Reason: w.reason, Since: w.since, Onset: w.onset, Slow: w.SlowFrom()}
+}
+
+func (w *Watch) decide(now int64, expected float64) Verdict {
+	errors := w.ask(func(s *slot) float64 { return s.failed }, w.past.failed, &w.errors, effectOfErrors)
+	latency := w.ask(func(s *slot) float64 { return s.slow }, w.past.slower(w.slowFrom), &w.latency, effectOfLatency)
+	if w.slowFrom == 0 {
+		latency = answer{}
+	}
+	w.applyLimit(&errors, &latency)
+	known := w.Known() || w.Limit != (Limit{})
+	switch {
+	case expected >= expectedCalls && w.window(slots, 0).calls == 0 && w.Known():
+		w.enter(Unknown, Silence, now, now-slots*SlotLength)
+	case known && errors.bad && errors.share >= half:
+		w.enter(Failing, Errors, now, errors.onset(now))
+	case known && errors.bad && w.state != Failing:
+		w.enter(Degraded, Errors, now, errors.onset(now))
+	case known && latency.bad && !w.state.IsBad():
+		w.enter(Degraded, Latency, now, latency.onset(now))
+	case w.state.IsBad():
+		if n := w.window(calm, 0); n.calls >= leastCalls && !errors.lingers && !latency.lingers {
+			w.enter(Healthy, None, now, now)
+		}
+	case known && w.window(slots, 0).calls > 0:
+		w.enter(Healthy, None, now, now)
+	}
+	v := w.Verdict()
+	switch w.reason {
+	case Errors:
+		v.Share, v.Past = errors.share, errors.past
+	case Latency:
+		v.Share, v.Past = latency.share, latency.past
+	default:
+	}
+	return v
+}
+
+func (w *Watch) enter(s State, r Reason, now, onset int64) {
+	if w.state == s && w.reason == r {
+		return
+	}
+	if w.state != s {
+		w.since = now
+	}
+	if !w.state.IsBad() || !s.IsBad() {
+		w.onset = onset
+	}
+	w.state, w.reason = s, r
+}
+
+// answer is what the slots say about one kind of bad calls.
+type answer struct {
+	bad bool
+	// lingers says that there are still more than there should be for trouble to be over.
+	lingers     bool
+	share, past float64
+	slots       int
+}
+
+func (a answer) onset(now int64) int64 { return now - int64(a.slots)*SlotLength }
+
+// ask compares the slots with the past.
+func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) answer {
+	var a answer
+	a.past = k / max(1, w.past.calls)
+	p := upper(k, w.past.calls, confidence)
+	phi := d.value()
+	for _, window := range []struct {
+		slots  int
+		effect float64
+	}{{quick, e.quick}, {middle, e.middle}, {slots, e.minute}} {
+		n := w.window(window.slots, 0)
+		x := of(&n)
+		share := x / max(1, n.calls)
+		if n.calls < leastCalls || share-a.past < window.effect || share < 2*a.past {
+			continue
+		}
+		// One bad moment is none: the trouble has to be there in two slots, of which one is the latest with enough calls.
+		if !w.spread(of, a.past+window.effect/2) || tail(x/phi, n.calls/phi, p) > significant {
+			continue
+		}
+		a.bad, a.share, a.slots = true, share, w.first(of, a.past+window.effect/2)
+		break
+	}
+	n := w.window(calm, 0)
+	a.lingers = of(&n) > (a.past+e.minute/2)*n.calls && of(&n) > 1
+	return a
+}
+
+// spread says whether at least two of the last three slots with calls have a share of bad ones that is that high.
+func (w *Watch) spread(of func(*slot) float64, share float64) bool {
+	bad, seen := 0, 0
+	for back := 0; back < slots && seen < 3; back++ {
+		s := w.back(back)
+		if s.calls == 0 {
+			continue
+		}
+		seen++
+		if of(s) >= share*s.calls {
+			bad++
+		}
+	}
+	return bad >= 2
+}
+
+// first is how many slots ago the present stretch of high shares began.
+func (w *Watch) first(of func(*slot) float64, share float64) int {
+	first := 1
+	for back := range slots {
+		s := w.back(back)
+		if s.calls == 0 {
+			continue
+		}
+		if of(s) < share*s.calls {
+			break
+		}
+		first = back + 1
+	}
+	return first
+}
+
+func (w *Watch) applyLimit(errors, latency *answer) {
+	n := w.window(slots, 0)
+	if n.calls < leastCalls {
+		return
+	}
+	if limit := w.Limit.FailureRate; limit > 0 {
+		errors.past, errors.share = limit, n.failed/n.calls
+		errors.bad = errors.share > limit
+		errors.lingers = errors.bad
+	}
+	if w.Limit.Duration > 0 {
+		latency.past, latency.share = tailShare, n.slow/n.calls
+		latency.bad = latency.share > tailShare
+		latency.lingers = latency.bad
+	}
+}
+
+// window is the sum of the last n slots, or of those before the last skip ones.
+func (w *Watch) window(n, skip int) slot {
+	var sum slot
+	for back := skip; back < skip+n && back < slots; back++ {
+		sum.add(*w.back(back))
+	}
+	return sum
+}
+
+func (w *Watch) back(n int) *slot { return &w.slots[(w.next-n+slots)%slots] }
+
+// learn adds a minute to the past once it is over, unless it was bad: so that trouble never becomes usual while it lasts, and what
+// leads to trouble is not in the past with which it is compared.
+func (w *Watch) learn(now int64, current slot) {
+	if w.pending.calls > 0 && current.calls > 0 {
+		w.pending.slots++
+	}
+	if w.state == Degraded && w.reason == Latency && now-w.since > accepted {
+		w.past, w.state, w.reason, w.since = past{}, Unknown, None, now
+	}
+	if w.state.IsBad() {
+		w.pending = past{}
+		return
+	}
+	if w.Known() && current.calls > 0 {
+		w.errors.add(current.failed, current.calls, w.past.failed/w.past.calls)
+		if w.slowFrom > 0 {
+			w.latency.add(current.slow, current.calls, w.past.slower(w.slowFrom)/w.past.calls)
+		}
+	}
+	if w.next != slots-1 {
+		return
+	}
+	w.past.add(&w.pending)
+	w.pending = past{}
+	w.slowFrom = w.past.slowFrom()
+	if w.Limit.Duration > 0 {
+		w.slowFrom = scale.Step(w.Limit.Duration) + 1
+	}
+}
+
+func (p *past) add(o *past) {
+	keep := math.Exp2(-float64(slots*SlotLength) / halfLife)
+	p.calls = p.calls*keep + o.calls
+	p.failed = p.failed*keep + o.failed
+	p.slots = p.slots*keep + o.slots
+	for i := range p.took {
+		p.took[i] = p.took[i]*float32(keep) + o.took[i]
+	}
+}
+
+// slowFrom is the first step of slow calls.
+func (p *past) slowFrom() int {
+	left := tailShare * p.calls
+	for step := scale.Steps - 1; step >= 0; step-- {
+		if left -= float64(p.took[step]); left < 0 {
+			return step + 1 + margin
+		}
+	}
+	return 0
+}
+
+// slower is the number of calls from a step on.
+func (p *past) slower(from int) float64 {
+	var n float64
+	for step := from; step < scale.Steps; step++ {
+		n += float64(p.took[step])
+	}
+	return n
+}
+
+// dispersion is by how much the numbers of bad calls in a slot vary more than those of independent calls would: the mean of
+// Pearson's statistic over past slots. P. McCullagh and J. A. Nelder, Generalized Linear Models, 2nd ed. (1989), 4.5.
+type dispersion struct{ sum, n float64 }
+
+// mostOfStatistic bounds the weight of one slot, so that a single mishap does not make everything probable.
+const mostOfStatistic = 50
+
+// add adds a slot with x bad ones of n calls, where a share of p would have been usual.
+func (d *dispersion) add(x, n, p float64) {
+	p = max(p, 0.5/(n+1)) // A past without a single bad call does not rule them out.
+	statistic := (x - n*p) * (x - n*p) / (n * p * (1 - min(p, 0.99)))
+	keep := math.Exp2(-float64(SlotLength) / halfLife)
+	d.sum = d.sum*keep + min(statistic, mostOfStatistic)
+	d.n = d.n*keep + 1
+}
+
+// value is at least 1: calls do not keep apart.
+func (d *dispersion) value() float64 {
+	const prior = 10 // slots that count as if they had been as independent calls are
+	return max(1, (d.sum+prior)/(d.n+prior))
+}
