@@ -23,6 +23,9 @@ const (
 	clockEvent = "event"
 )
 
+// serviceGraph is a value of Config.Compatibility.
+const serviceGraph = "service_graph"
+
 // Config is what users set.
 type Config struct {
 	// TraceWindow is how long a span record waits for the rest of its trace. Longer finds more of slow traces, and tells later.
@@ -37,6 +40,8 @@ type Config struct {
 	Clock string `mapstructure:"clock"`
 	// FlushInterval is how often metrics are emitted. Events do not wait for it.
 	FlushInterval time.Duration `mapstructure:"flush_interval"`
+	// Compatibility names other projects under whose metric names the same facts are told, too.
+	Compatibility []string `mapstructure:"compatibility"`
 	// Metrics turns single metrics off.
 	Metrics map[string]MetricConfig `mapstructure:"metrics"`
 }
@@ -163,6 +168,11 @@ func (c *Config) Validate() error {
 	}
 	if t := c.Dependencies.Temporality; t != cumulative && t != delta {
 		errs = append(errs, fmt.Errorf("`dependencies.temporality` must be %q or %q, not %q", cumulative, delta, t))
+	}
+	for _, other := range c.Compatibility {
+		if other != serviceGraph {
+			errs = append(errs, fmt.Errorf("`compatibility`: %q is not known; %q is", other, serviceGraph))
+		}
 	}
 	for i := range c.Dependencies.Limits {
 		errs = append(errs, c.Dependencies.Limits[i].validate(i))

@@ -107,6 +107,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		Silence:           cfg.Dependencies.Silence,
 		Delta:             cfg.Dependencies.Temporality == delta,
 		Limits:            cfg.Dependencies.limits(),
+		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,
 		EventTime:         cfg.Clock == clockEvent,
@@ -248,6 +249,9 @@ func (s *shared) observe() error {
 		}},
 		{s.telemetry.RegisterServiceHealthLinksUnmatchedCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.UnmatchedLinks))
+		}},
+		{s.telemetry.RegisterServiceHealthEdgesRefusedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.EdgesRefused))
 		}},
 		{s.telemetry.RegisterServiceHealthEventsNotJudgedCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.NotJudged))

@@ -51,16 +51,16 @@ type span struct {
 }
 
 type expected struct {
-	Calls     []string         `yaml:",omitempty"`
-	Durations []string         `yaml:",omitempty"`
+	Calls     []string `yaml:",omitempty"`
+	Durations []string `yaml:",omitempty"`
 	// Health has the states that are known, Confidence what is not sure.
-	Health     []string `yaml:",omitempty"`
-	Confidence []string `yaml:",omitempty"`
-	Events    []string         `yaml:",omitempty"`
-	SLO       []string         `yaml:"slo,omitempty"`
-	Refused   map[string]int64 `yaml:",omitempty"`
-	Telemetry map[string]int64 `yaml:",omitempty"`
-	Bodies    []string         `yaml:",omitempty"`
+	Health     []string         `yaml:",omitempty"`
+	Confidence []string         `yaml:",omitempty"`
+	Events     []string         `yaml:",omitempty"`
+	SLO        []string         `yaml:"slo,omitempty"`
+	Refused    map[string]int64 `yaml:",omitempty"`
+	Telemetry  map[string]int64 `yaml:",omitempty"`
+	Bodies     []string         `yaml:",omitempty"`
 }
 
 func TestCases(t *testing.T) {

@@ -23,6 +23,8 @@ const suspicious = int64(45 * time.Second)
 type dependencies struct {
 	totals *dependency.Totals
 	limits []Limit
+	// graph says that calls are to be told as service_graph does, too.
+	graph bool
 	// edges are those that are watched, in the order in which they were first seen.
 	edges   []dependency.Edge
 	watched map[dependency.Edge]*watched
@@ -58,6 +60,7 @@ func newDependencies(s Settings, start int64) *dependencies {
 	return &dependencies{
 		totals:  dependency.NewTotals(start, int64(s.Silence), s.Delta),
 		limits:  s.Limits,
+		graph:   s.ServiceGraph,
 		watched: map[dependency.Edge]*watched{},
 		closed:  start,
 	}
@@ -220,8 +223,12 @@ func (ds *dependencies) origin(edge dependency.Edge, w *watched, now int64) repo
 func (ds *dependencies) tell(now int64, metrics *report.Metrics, table *names.Table) (left []dependency.Edge) {
 	type sum struct{ calls, confident float64 }
 	confidence := map[dependency.Edge]*sum{}
+	graph := report.NewServiceGraph()
 	left = ds.totals.Tell(now, func(key dependency.Key, s *dependency.Series) {
 		metrics.Dependency(key, s, table)
+		if ds.graph {
+			graph.Add(key, s, table)
+		}
 		c := confidence[key.Edge]
 		if c == nil {
 			c = &sum{}
@@ -230,6 +237,7 @@ func (ds *dependencies) tell(now int64, metrics *report.Metrics, table *names.Ta
 		c.calls += s.Calls
 		c.confident += s.Confident
 	})
+	metrics.ServiceGraph(graph)
 	for edge, c := range confidence {
 		metrics.Confidence(edge, min(1, c.confident/c.calls), table)
 	}

@@ -58,6 +58,8 @@ type Settings struct {
 	Silence time.Duration
 	// Delta makes the sums of calls begin anew with each flush.
 	Delta bool
+	// ServiceGraph tells calls under the names of service_graph, too.
+	ServiceGraph bool
 	// Limits are asked in their order; the first that applies counts.
 	Limits        []Limit
 	FlushInterval time.Duration
@@ -449,13 +451,15 @@ type Stats struct {
 	CutShort uint64
 	// UnmatchedLinks is how many consumers named a producer that is not known.
 	UnmatchedLinks uint64
+	// EdgesRefused is how many calls went along edges beyond the bound.
+	EdgesRefused uint64
 	// LateEvents is how many SLI events came too late for their bucket.
 	LateEvents uint64
 }
 
 // Stats returns the present state.
 func (e *Engine) Stats() Stats {
-	s := Stats{Refused: e.refused.all(), NotJudged: e.notJudged.Load()}
+	s := Stats{Refused: e.refused.all(), NotJudged: e.notJudged.Load(), EdgesRefused: e.admission.Refused()}
 	for _, shard := range e.shards {
 		shard.mu.Lock()
 		s.Held += shard.held.Len()

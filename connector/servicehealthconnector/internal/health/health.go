@@ -70,9 +70,9 @@ const (
 	confidence = 2
 	// leastCalls are the calls in a window below which nothing is concluded.
 	leastCalls = 10
-	// leastPast are the calls, and leastSlots the slots with calls, that make a past.
+	// leastPast are the calls, and leastSlots the slots with calls, that make a past: one minute is no measure of another.
 	leastPast  = 50
-	leastSlots = slots
+	leastSlots = 2 * slots
 	// halfLife is the age in nanoseconds at which the past counts half.
 	halfLife = float64(time.Hour)
 	// accepted is after how long latency that stays is the new usual one, in nanoseconds. Failures are never.

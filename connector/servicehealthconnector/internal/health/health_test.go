@@ -94,11 +94,12 @@ func TestTroubleIsSeenAndGoesBy(t *testing.T) {
 				start := *now
 				test.change(tr)
 				changes, after := run(w, tr, now, 24, 0)
-				if assert.Len(t, changes, 1, "seed %d", seed) {
-					assert.Equal(t, test.state, changes[0].State)
-					assert.Equal(t, test.reason, changes[0].Reason)
+				if assert.NotEmpty(t, changes, "seed %d", seed) {
+					assert.LessOrEqual(t, len(changes), 2, "it may become worse, but does not flap")
+					assert.Equal(t, test.state, w.Verdict().State)
+					assert.Equal(t, test.reason, w.Verdict().Reason)
 					assert.LessOrEqual(t, after[0], test.within)
-					assert.InDelta(t, start, changes[0].Onset, float64(2*SlotLength))
+					assert.InDelta(t, start, changes[0].Onset, float64(3*SlotLength))
 				}
 				well.perSlot = tr.perSlot
 				changes, after = run(w, &well, now, 24, 0)

@@ -35,7 +35,7 @@ var (
 
 var declarations = []Declaration{
 	dependencyCalls, dependencyDuration, dependencyHealth, dependencyConfident, sloEvents, sloBlamed, sloObjective, sloBurnRate, sloRemaining, sloExhaustion,
-	sloCoverage, sloFiring,
+	sloCoverage, sloFiring, graphTotal, graphFailed, graphServer, graphClient,
 }
 
 // Declarations are all metrics that are emitted.
@@ -113,6 +113,7 @@ type Metrics struct {
 	start, now pcommon.Timestamp
 	sums       map[string]pmetric.NumberDataPointSlice
 	gauges     map[string]pmetric.NumberDataPointSlice
+	histograms map[string]pmetric.HistogramDataPointSlice
 	durations  pmetric.ExponentialHistogramDataPointSlice
 	hasAny     bool
 	delta      bool
@@ -129,6 +130,7 @@ func NewMetrics(scope, version string, start, now time.Time, delta bool) *Metric
 		start: pcommon.NewTimestampFromTime(start), now: pcommon.NewTimestampFromTime(now),
 		delta: delta,
 		sums:  map[string]pmetric.NumberDataPointSlice{}, gauges: map[string]pmetric.NumberDataPointSlice{},
+		histograms: map[string]pmetric.HistogramDataPointSlice{},
 	}
 }
 
@@ -314,7 +316,7 @@ func (m *Metrics) duration(side *dependency.Side) pmetric.ExponentialHistogramDa
 
 // temporality is that of dependencies as configured; what is owed to an objective is always the whole sum.
 func (m *Metrics) temporality(k Declaration) pmetric.AggregationTemporality {
-	if m.delta && (k == dependencyCalls || k == dependencyDuration) {
+	if m.delta && slices.Contains([]Declaration{dependencyCalls, dependencyDuration, graphTotal, graphFailed, graphServer, graphClient}, k) {
 		return pmetric.AggregationTemporalityDelta
 	}
 	return pmetric.AggregationTemporalityCumulative
