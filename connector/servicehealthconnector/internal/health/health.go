@@ -78,12 +78,12 @@ const (
 	// accepted is after how long latency that stays is the new usual one, in nanoseconds. Failures are never.
 	accepted = int64(time.Hour)
 
-	// tailShare is the share of past calls that take longer than the duration from which slowness is measured, and margin the
-	// number of steps, half an octave, by which a slow call is beyond that.
+	// tailShare is the share of calls that may take longer than a limit on their duration.
 	tailShare = 0.05
-	margin    = 2
 	// half is the share of failed calls that makes a dependency a failing one.
 	half = 0.5
+	// nearLimit is the part of a limit below which trouble with it is over, so that numbers close to it do not flap.
+	nearLimit = 0.7
 	// expectedCalls is how many calls have to be missing before silence says something: by chance alone, exp(-20) of them would be.
 	expectedCalls = 20
 )
@@ -92,10 +92,20 @@ const (
 // every change is significant.
 type effect struct{ quick, middle, minute float64 }
 
-var (
-	effectOfErrors  = effect{0.2, 0.1, 0.05}
-	effectOfLatency = effect{0.3, 0.15, 0.1}
-)
+var effectOfErrors = effect{0.2, 0.1, 0.05}
+
+// level is one meaning of slow: longer, by a margin in steps, than all but a share of the past calls.
+type level struct {
+	share  float64
+	margin int
+	effect effect
+}
+
+// The tail shows what happens to some of the calls; where it is long already, only the body shows what happens to all of them.
+var levels = [...]level{
+	{0.05, 2, effect{0.3, 0.15, 0.1}},
+	{0.25, 4, effect{0.5, 0.4, 0.3}},
+}
 
 // Limit holds limits that somebody set. The zero Limit has none.
 type Limit struct {
@@ -119,18 +129,23 @@ type Watch struct {
 	// slots are those of the last minute in which anything at all was seen, the latest at next-1.
 	slots [slots]slot
 	next  int
-	// slowFrom is the first step of slow calls; 0 while it is not known.
-	slowFrom int
+	// slowFrom is the first step of slow calls by each level; 0 while it is not known.
+	slowFrom [len(levels)]int
 	errors   dispersion
-	latency  dispersion
+	latency  [len(levels)]dispersion
 }
 
-type slot struct{ calls, failed, slow float64 }
+type slot struct {
+	calls, failed float64
+	slow          [len(levels)]float64
+}
 
 func (s *slot) add(o slot) {
 	s.calls += o.calls
 	s.failed += o.failed
-	s.slow += o.slow
+	for i, n := range o.slow {
+		s.slow[i] += n
+	}
 }
 
 // past is what used to be.
@@ -162,20 +177,33 @@ func (w *Watch) Add(r *dependency.Recent) {
 			continue
 		}
 		w.pending.took[step] += float32(n)
-		if w.slowFrom > 0 && step >= w.slowFrom {
-			s.slow += float64(n)
+		for i, from := range w.slowFrom {
+			if from > 0 && step >= from {
+				s.slow[i] += float64(n)
+			}
 		}
 	}
 	w.pending.calls += float64(r.Calls)
 	w.pending.failed += float64(r.Failed)
 }
 
-// SlowFrom is the duration in nanoseconds from which a call is slow, or 0 while that is not known.
+// SlowFrom is the duration in nanoseconds from which a call may be slow, or 0 while that is not known.
 func (w *Watch) SlowFrom() int64 {
-	if w.slowFrom == 0 {
+	from := 0
+	for _, step := range w.slowFrom {
+		if step > 0 && (from == 0 || step < from) {
+			from = step
+		}
+	}
+	return duration(from)
+}
+
+// duration is the one from which on calls are in a step, or 0 for step 0.
+func duration(step int) int64 {
+	if step == 0 {
 		return 0
 	}
-	return scale.Upper(w.slowFrom - 1)
+	return scale.Upper(step - 1)
 }
 
 // Rate is the usual number of calls in a slot, and Calls that of the last minute.
@@ -202,15 +230,12 @@ func (w *Watch) Close(now int64, expected float64) (Verdict, bool) {
 
 // Verdict is the latest one.
 func (w *Watch) Verdict() Verdict {
-	return Verdict{State: w.state, Reason: w.reason, Since: w.since, Onset: w.onset, Slow: w.SlowFrom()}
+	return Verdict{State: w.state, Reason: w.reason, Since: w.since, Onset: w.onset}
 }
 
 func (w *Watch) decide(now int64, expected float64) Verdict {
 	errors := w.ask(func(s *slot) float64 { return s.failed }, w.past.failed, &w.errors, effectOfErrors)
-	latency := w.ask(func(s *slot) float64 { return s.slow }, w.past.slower(w.slowFrom), &w.latency, effectOfLatency)
-	if w.slowFrom == 0 {
-		latency = answer{}
-	}
+	latency := w.askLatency()
 	w.applyLimit(&errors, &latency)
 	known := w.Known() || w.Limit != (Limit{})
 	switch {
@@ -234,7 +259,7 @@ func (w *Watch) decide(now int64, expected float64) Verdict {
 	case Errors:
 		v.Share, v.Past = errors.share, errors.past
 	case Latency:
-		v.Share, v.Past = latency.share, latency.past
+		v.Share, v.Past, v.Slow = latency.share, latency.past, latency.slow
 	default:
 	}
 	return v
@@ -260,9 +285,28 @@ type answer struct {
 	lingers     bool
 	share, past float64
 	slots       int
+	// slow is the duration in nanoseconds of which it speaks.
+	slow int64
 }
 
 func (a answer) onset(now int64) int64 { return now - int64(a.slots)*SlotLength }
+
+// askLatency asks by each level, and returns the first that says bad.
+func (w *Watch) askLatency() (a answer) {
+	for i := range levels {
+		if w.slowFrom[i] == 0 {
+			continue
+		}
+		by := w.ask(func(s *slot) float64 { return s.slow[i] }, w.past.slower(w.slowFrom[i]), &w.latency[i], levels[i].effect)
+		by.slow = duration(w.slowFrom[i])
+		lingers := a.lingers || by.lingers
+		if !a.bad && (by.bad || i == 0) {
+			a = by
+		}
+		a.lingers = lingers
+	}
+	return a
+}
 
 // ask compares the slots with the past.
 func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) answer {
@@ -332,12 +376,12 @@ func (w *Watch) applyLimit(errors, latency *answer) {
 	if limit := w.Limit.FailureRate; limit > 0 {
 		errors.past, errors.share = limit, n.failed/n.calls
 		errors.bad = errors.share > limit
-		errors.lingers = errors.bad
+		errors.lingers = errors.share > nearLimit*limit
 	}
 	if w.Limit.Duration > 0 {
-		latency.past, latency.share = tailShare, n.slow/n.calls
+		latency.past, latency.share, latency.slow = tailShare, n.slow[0]/n.calls, duration(w.slowFrom[0])
 		latency.bad = latency.share > tailShare
-		latency.lingers = latency.bad
+		latency.lingers = latency.share > nearLimit*tailShare
 	}
 }
 
@@ -367,8 +411,10 @@ func (w *Watch) learn(now int64, current slot) {
 	}
 	if w.Known() && current.calls > 0 {
 		w.errors.add(current.failed, current.calls, w.past.failed/w.past.calls)
-		if w.slowFrom > 0 {
-			w.latency.add(current.slow, current.calls, w.past.slower(w.slowFrom)/w.past.calls)
+		for i, from := range w.slowFrom {
+			if from > 0 {
+				w.latency[i].add(current.slow[i], current.calls, w.past.slower(from)/w.past.calls)
+			}
 		}
 	}
 	if w.next != slots-1 {
@@ -376,9 +422,11 @@ func (w *Watch) learn(now int64, current slot) {
 	}
 	w.past.add(&w.pending)
 	w.pending = past{}
-	w.slowFrom = w.past.slowFrom()
+	for i := range levels {
+		w.slowFrom[i] = w.past.slowFrom(&levels[i])
+	}
 	if w.Limit.Duration > 0 {
-		w.slowFrom = scale.Step(w.Limit.Duration) + 1
+		w.slowFrom = [len(levels)]int{scale.Step(w.Limit.Duration) + 1}
 	}
 }
 
@@ -392,12 +440,12 @@ func (p *past) add(o *past) {
 	}
 }
 
-// slowFrom is the first step of slow calls.
-func (p *past) slowFrom() int {
-	left := tailShare * p.calls
+// slowFrom is the first step of slow calls by a level.
+func (p *past) slowFrom(by *level) int {
+	left := by.share * p.calls
 	for step := scale.Steps - 1; step >= 0; step-- {
 		if left -= float64(p.took[step]); left < 0 {
-			return step + 1 + margin
+			return step + 1 + by.margin
 		}
 	}
 	return 0

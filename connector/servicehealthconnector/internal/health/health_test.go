@@ -3,6 +3,7 @@ package health
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,6 +22,8 @@ type traffic struct {
 	failing float64
 	median  float64
 	spread  float64
+	// outliers is the share of calls that take half a second.
+	outliers float64
 }
 
 func newTraffic(seed uint64) *traffic {
@@ -34,7 +37,11 @@ func (tr *traffic) slot() *dependency.Recent {
 		if tr.random.Float64() < tr.failing {
 			r.Failed++
 		}
-		r.Took[scale.Step(int64(tr.median*math.Exp(tr.spread*tr.random.NormFloat64())*1e6))]++
+		took := tr.median * math.Exp(tr.spread*tr.random.NormFloat64())
+		if tr.random.Float64() < tr.outliers {
+			took = 500
+		}
+		r.Took[scale.Step(int64(took*1e6))]++
 	}
 	return r
 }
@@ -78,17 +85,21 @@ func TestTroubleIsSeenAndGoesBy(t *testing.T) {
 		reason Reason
 		within int
 	}{
-		"most calls fail":          {func(tr *traffic) { tr.failing = 0.8 }, Failing, Errors, 2},
-		"one in seven fails":       {func(tr *traffic) { tr.failing = 0.15 }, Degraded, Errors, 4},
-		"calls take three times":   {func(tr *traffic) { tr.median *= 3 }, Degraded, Latency, 4},
-		"a third takes very long":  {func(tr *traffic) { tr.spread = 3 }, Degraded, Latency, 4},
-		"they fail and take long":  {func(tr *traffic) { tr.failing, tr.median = 0.9, 900 }, Failing, Errors, 2},
-		"with little traffic":      {func(tr *traffic) { tr.perSlot, tr.failing = 8, 0.9 }, Failing, Errors, 3},
-		"with very little traffic": {func(tr *traffic) { tr.perSlot, tr.failing = 2, 1 }, Failing, Errors, 6},
+		"most calls fail":                     {func(tr *traffic) { tr.failing = 0.8 }, Failing, Errors, 2},
+		"one in seven fails":                  {func(tr *traffic) { tr.failing = 0.15 }, Degraded, Errors, 4},
+		"calls take three times":              {func(tr *traffic) { tr.median *= 3 }, Degraded, Latency, 4},
+		"a third takes very long":             {func(tr *traffic) { tr.spread = 3 }, Degraded, Latency, 4},
+		"all take long where some always did": {func(tr *traffic) { tr.median, tr.spread, tr.outliers = 250, 0.1, 0 }, Degraded, Latency, 3},
+		"they fail and take long":             {func(tr *traffic) { tr.failing, tr.median = 0.9, 900 }, Failing, Errors, 2},
+		"with little traffic":                 {func(tr *traffic) { tr.perSlot, tr.failing = 8, 0.9 }, Failing, Errors, 3},
+		"with very little traffic":            {func(tr *traffic) { tr.perSlot, tr.failing = 2, 1 }, Failing, Errors, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(20) {
 				tr := newTraffic(seed)
+				if strings.Contains(name, "some always did") {
+					tr.outliers = 0.12
+				}
 				w, now := learned(tr)
 				well := *tr
 				start := *now
