@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/connector/connectortest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -34,6 +35,27 @@ type input struct {
 	Documents []map[string]any
 	// Requests come one after the other.
 	Requests [][]span
+	// Traffic comes after them, a request for each second.
+	Traffic []stretch
+	// Dependencies is the configuration of that name.
+	Dependencies map[string]any
+}
+
+// stretch is a time, in seconds, in which the same traces come ten times a second.
+type stretch struct {
+	From, Until float64
+	Spans       []span
+}
+
+func (s stretch) second(at float64) ptrace.Traces {
+	td := ptrace.NewTraces()
+	for i := range 10 {
+		later := at + float64(i)/10
+		for _, span := range s.Spans {
+			span.put(td, fmt.Sprintf("%s-%.1f", span.Trace, later), later)
+		}
+	}
+	return td
 }
 
 type span struct {
@@ -90,6 +112,7 @@ func run(t *testing.T, in input) expected {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Clock = clockEvent
 	cfg.SLO.Documents = in.Documents
+	require.NoError(t, confmap.NewFromStringMap(in.Dependencies).Unmarshal(&cfg.Dependencies))
 	require.NoError(t, cfg.Validate())
 
 	telemetry := componenttest.NewTelemetry()
@@ -108,10 +131,17 @@ func run(t *testing.T, in input) expected {
 	host := componenttest.NewNopHost()
 	require.NoError(t, toMetrics.Start(t.Context(), host))
 	require.NoError(t, toLogs.Start(t.Context(), host))
-	for _, request := range in.Requests {
-		td := traces(request)
+	consume := func(td ptrace.Traces) {
 		require.NoError(t, toMetrics.ConsumeTraces(t.Context(), td))
 		require.NoError(t, toLogs.ConsumeTraces(t.Context(), td))
+	}
+	for _, request := range in.Requests {
+		consume(traces(request))
+	}
+	for _, stretch := range in.Traffic {
+		for at := stretch.From; at < stretch.Until; at++ {
+			consume(stretch.second(at))
+		}
 	}
 	var got expected
 	require.NoError(t, toMetrics.Shutdown(t.Context()))

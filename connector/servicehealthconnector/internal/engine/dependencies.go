@@ -150,7 +150,9 @@ func (ds *dependencies) change(
 		return changed
 	}
 	changed.Suspects = ds.suspects(now, edge, w, verdict, table)
-	changed.Origin = ds.origin(edge, w, now)
+	if verdict.State.IsBad() {
+		changed.Origin = ds.origin(edge, w, now)
+	}
 	first := edge.Callee
 	if w.tally != nil {
 		if ranked, _ := w.tally.Rank(now); len(ranked) > 0 {

@@ -169,6 +169,9 @@ type Verdict struct {
 
 // Add adds what was seen.
 func (w *Watch) Add(r *dependency.Recent) {
+	if w.Limit.Duration > 0 {
+		w.slowFrom = [len(levels)]int{scale.Step(w.Limit.Duration) + 1}
+	}
 	s := &w.slots[w.next]
 	s.calls += float64(r.Calls)
 	s.failed += float64(r.Failed)
@@ -424,9 +427,6 @@ func (w *Watch) learn(now int64, current slot) {
 	w.pending = past{}
 	for i := range levels {
 		w.slowFrom[i] = w.past.slowFrom(&levels[i])
-	}
-	if w.Limit.Duration > 0 {
-		w.slowFrom = [len(levels)]int{scale.Step(w.Limit.Duration) + 1}
 	}
 }
 
