@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 )
@@ -113,6 +115,9 @@ type account struct {
 	// the last call of Recents.
 	slow      int64
 	explained int
+	// trace is the one that was counted last, with so many calls.
+	trace   pcommon.TraceID
+	inTrace uint32
 }
 
 type failure struct {
@@ -154,7 +159,7 @@ func (b *Book) Count(t *trace.Trace, call Call) bool {
 	if call.CalleeSpan != trace.None {
 		s.Callee.observe(t.ID, &t.Spans[call.CalleeSpan])
 	}
-	return b.watch(a, failed, call.took(t, speaks))
+	return b.watch(a, t.ID, failed, call.took(t, speaks))
 }
 
 // speaks says whether the caller has a span for the call alone; where not, its span speaks of all that it did.
@@ -178,12 +183,12 @@ func (b *Book) CountLinked(edge Edge, t *trace.Trace, consumer *trace.Record) {
 	s.Calls += consumer.Count
 	s.Confident += consumer.Count
 	s.Callee.observe(t.ID, consumer)
-	b.watch(a, failed, consumer.End-consumer.Start)
+	b.watch(a, t.ID, failed, consumer.End-consumer.Start)
 }
 
 // CountEntry counts a request to a service, whoever sent it. Nothing but Recents tells of it. It is true as that of Count.
-func (b *Book) CountEntry(service uint32, span *trace.Record) bool {
-	return b.watch(b.at(Entry(service)), span.Has(trace.Failed), span.End-span.Start)
+func (b *Book) CountEntry(service uint32, t *trace.Trace, span *trace.Record) bool {
+	return b.watch(b.at(Entry(service)), t.ID, span.Has(trace.Failed), span.End-span.Start)
 }
 
 // SetSlow says from which duration in nanoseconds on a call along an edge is slow.
@@ -199,7 +204,7 @@ func (b *Book) Recents(f func(Edge, *Recent)) {
 		if a.admitted {
 			f(a.edge, &a.recent)
 		}
-		a.recent, a.watched, a.explained = Recent{}, false, 0
+		a.recent, a.watched, a.explained, a.inTrace = Recent{}, false, 0, 0
 	}
 	b.watched = b.watched[:0]
 }
@@ -266,12 +271,17 @@ func (b *Book) series(a *account, failed bool, errorType uint32) *Series {
 	return a.failures[len(a.failures)-1].series
 }
 
-func (b *Book) watch(a *account, failed bool, took int64) (isBad bool) {
+func (b *Book) watch(a *account, id pcommon.TraceID, failed bool, took int64) (isBad bool) {
 	if !a.watched {
 		a.watched = true
 		b.watched = append(b.watched, a)
 	}
 	a.recent.add(failed, took)
+	if a.trace != id {
+		a.trace, a.inTrace = id, 0
+	}
+	a.recent.Squares += 2*a.inTrace + 1 // (n + 1)² − n²
+	a.inTrace++
 	if !failed && (a.slow == 0 || took < a.slow) || a.explained >= maxExplained || !a.admitted {
 		return false
 	}

@@ -6,6 +6,9 @@ import "github.com/throughline-otel/throughline/connector/servicehealthconnector
 // how much was looked at.
 type Recent struct {
 	Calls, Failed uint32
+	// Squares is the sum, over the traces that they are from, of the squares of the numbers of calls: those of one trace are not
+	// independent of each other.
+	Squares uint32
 	// Took counts calls by the step of their duration.
 	Took [scale.Steps]uint32
 }

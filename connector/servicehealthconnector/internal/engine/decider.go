@@ -150,7 +150,7 @@ func (d *decider) dependencies(u *usual.Usual) {
 		if parent := d.tree.Parent[i]; parent != trace.None && d.tree.Spans[parent].Service == span.Service || span.IsOutgoing() {
 			continue
 		}
-		if d.book.CountEntry(span.Service, span) {
+		if d.book.CountEntry(span.Service, &d.tree, span) {
 			d.explain(dependency.Entry(span.Service), int32(i), u)
 		}
 	}

@@ -86,6 +86,8 @@ const (
 	nearLimit = 0.7
 	// expectedCalls is how many calls have to be missing before silence says something: by chance alone, exp(-20) of them would be.
 	expectedCalls = 20
+	// steadyMinutes is for how many minutes calls must have come in each.
+	steadyMinutes = 8
 )
 
 // effect is by how much the share of bad calls has to rise over each window. What is significant need not matter: with enough calls
@@ -104,7 +106,7 @@ type level struct {
 // The tail shows what happens to some of the calls; where it is long already, only the body shows what happens to all of them.
 var levels = [...]level{
 	{0.05, 2, effect{0.3, 0.15, 0.1}},
-	{0.25, 4, effect{0.5, 0.4, 0.3}},
+	{0.25, 4, effect{0.6, 0.5, 0.5}},
 }
 
 // Limit holds limits that somebody set. The zero Limit has none.
@@ -136,13 +138,14 @@ type Watch struct {
 }
 
 type slot struct {
-	calls, failed float64
-	slow          [len(levels)]float64
+	calls, failed, squares float64
+	slow                   [len(levels)]float64
 }
 
 func (s *slot) add(o slot) {
 	s.calls += o.calls
 	s.failed += o.failed
+	s.squares += o.squares
 	for i, n := range o.slow {
 		s.slow[i] += n
 	}
@@ -152,7 +155,9 @@ func (s *slot) add(o slot) {
 type past struct {
 	calls, failed float64
 	slots         float64
-	took          [scale.Steps]float32
+	// minutes and empty are how many minutes had calls, and how many had none though they were to be expected.
+	minutes, empty float64
+	took           [scale.Steps]float32
 }
 
 // Verdict is how a dependency is.
@@ -175,6 +180,7 @@ func (w *Watch) Add(r *dependency.Recent) {
 	s := &w.slots[w.next]
 	s.calls += float64(r.Calls)
 	s.failed += float64(r.Failed)
+	s.squares += float64(r.Squares)
 	for step, n := range r.Took {
 		if n == 0 {
 			continue
@@ -225,7 +231,7 @@ func (w *Watch) Close(now int64, expected float64) (Verdict, bool) {
 	before, reason := w.state, w.reason
 	v := w.decide(now, expected)
 	changed := w.state != before && (before != Unknown || w.state.IsBad() || reason == Silence)
-	w.learn(now, current)
+	w.learn(now, current, expected)
 	w.next = (w.next + 1) % slots
 	w.slots[w.next] = slot{}
 	return v, changed
@@ -242,7 +248,7 @@ func (w *Watch) decide(now int64, expected float64) Verdict {
 	w.applyLimit(&errors, &latency)
 	known := w.Known() || w.Limit != (Limit{})
 	switch {
-	case expected >= expectedCalls && w.window(slots, 0).calls == 0 && w.Known():
+	case expected >= expectedCalls && w.window(slots, 0).calls == 0 && w.past.isSteady():
 		w.enter(Unknown, Silence, now, now-slots*SlotLength)
 	case known && errors.bad && errors.share >= half:
 		w.enter(Failing, Errors, now, errors.onset(now))
@@ -316,7 +322,6 @@ func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) 
 	var a answer
 	a.past = k / max(1, w.past.calls)
 	p := upper(k, w.past.calls, confidence)
-	phi := d.value()
 	for _, window := range []struct {
 		slots  int
 		effect float64
@@ -327,6 +332,8 @@ func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) 
 		if n.calls < leastCalls || share-a.past < window.effect || share < 2*a.past {
 			continue
 		}
+		// At worst, all calls of a trace are bad together. L. Kish, Survey Sampling (1965), 5.4: the design effect.
+		phi := max(d.value(), n.squares/n.calls)
 		// One bad moment is none: the trouble has to be there in two slots, of which one is the latest with enough calls.
 		if !w.spread(of, a.past+window.effect/2) || tail(x/phi, n.calls/phi, p) > significant {
 			continue
@@ -401,7 +408,7 @@ func (w *Watch) back(n int) *slot { return &w.slots[(w.next-n+slots)%slots] }
 
 // learn adds a minute to the past once it is over, unless it was bad: so that trouble never becomes usual while it lasts, and what
 // leads to trouble is not in the past with which it is compared.
-func (w *Watch) learn(now int64, current slot) {
+func (w *Watch) learn(now int64, current slot, expected float64) {
 	if w.pending.calls > 0 && current.calls > 0 {
 		w.pending.slots++
 	}
@@ -423,6 +430,12 @@ func (w *Watch) learn(now int64, current slot) {
 	if w.next != slots-1 {
 		return
 	}
+	switch {
+	case w.pending.calls > 0:
+		w.pending.minutes = 1
+	case expected >= expectedCalls:
+		w.pending.empty = 1
+	}
 	w.past.add(&w.pending)
 	w.pending = past{}
 	for i := range levels {
@@ -435,10 +448,15 @@ func (p *past) add(o *past) {
 	p.calls = p.calls*keep + o.calls
 	p.failed = p.failed*keep + o.failed
 	p.slots = p.slots*keep + o.slots
+	p.minutes = p.minutes*keep + o.minutes
+	p.empty = p.empty*keep + o.empty
 	for i := range p.took {
 		p.took[i] = p.took[i]*float32(keep) + o.took[i]
 	}
 }
+
+// isSteady says whether calls have come in each minute for long enough that a minute without any means something.
+func (p *past) isSteady() bool { return p.minutes >= steadyMinutes && p.empty < 0.5 }
 
 // slowFrom is the first step of slow calls by a level.
 func (p *past) slowFrom(by *level) int {

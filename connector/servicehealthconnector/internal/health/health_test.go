@@ -34,6 +34,7 @@ func (tr *traffic) slot() *dependency.Recent {
 	r := &dependency.Recent{}
 	for range tr.perSlot {
 		r.Calls++
+		r.Squares++
 		if tr.random.Float64() < tr.failing {
 			r.Failed++
 		}
@@ -150,6 +151,20 @@ func TestOneBadMomentIsNoTrouble(t *testing.T) {
 	tr.failing = 0
 	changes, _ = run(w, tr, now, 24, 0)
 	assert.Empty(t, changes)
+}
+
+// A trace with many calls is one witness, not many.
+func TestCallsOfOneTraceAreNotIndependent(t *testing.T) {
+	tr := newTraffic(1)
+	w, now := learned(tr)
+	slow := &dependency.Recent{Calls: 40, Squares: 2 * 20 * 20}
+	slow.Took[scale.Step(900e6)] = 40
+	for range 3 {
+		w.Add(slow)
+		*now += SlotLength
+		v, changed := w.Close(*now, 0)
+		assert.False(t, changed, "%v", v)
+	}
 }
 
 func TestTroubleDoesNotBecomeUsual(t *testing.T) {
