@@ -70,6 +70,8 @@ const (
 	confidence = 2
 	// leastCalls are the calls in a window below which nothing is concluded.
 	leastCalls = 10
+	// leastWitnesses are how many independent calls they have to be worth.
+	leastWitnesses = 5
 	// leastPast are the calls, and leastSlots the slots with calls, that make a past: one minute is no measure of another.
 	leastPast  = 50
 	leastSlots = 2 * slots
@@ -334,6 +336,9 @@ func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) 
 		}
 		// At worst, all calls of a trace are bad together. L. Kish, Survey Sampling (1965), 5.4: the design effect.
 		phi := max(d.value(), n.squares/n.calls)
+		if n.calls/phi < leastWitnesses {
+			continue
+		}
 		// One bad moment is none: the trouble has to be there in two slots, of which one is the latest with enough calls.
 		if !w.spread(of, a.past+window.effect/2) || tail(x/phi, n.calls/phi, p) > significant {
 			continue
