@@ -335,7 +335,7 @@ func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) 
 			continue
 		}
 		// At worst, all calls of a trace are bad together. L. Kish, Survey Sampling (1965), 5.4: the design effect.
-		phi := max(d.value(), n.squares/n.calls)
+		phi := max(d.value(), w.clustering(window.slots))
 		if n.calls/phi < leastWitnesses {
 			continue
 		}
@@ -349,6 +349,18 @@ func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) 
 	n := w.window(calm, 0)
 	a.lingers = of(&n) > (a.past+e.minute/2)*n.calls && of(&n) > 1
 	return a
+}
+
+// clustering is the largest number of calls of one trace, on average over calls, in any of the last n slots: it is in the bad slots
+// that it matters.
+func (w *Watch) clustering(n int) float64 {
+	var most float64
+	for back := range n {
+		if s := w.back(back); s.calls > 0 {
+			most = max(most, s.squares/s.calls)
+		}
+	}
+	return most
 }
 
 // spread says whether at least two of the last three slots with calls have a share of bad ones that is that high.
