@@ -159,7 +159,7 @@ func TestCallsOfOneTraceAreNotIndependent(t *testing.T) {
 	w, now := learned(tr)
 	slow := &dependency.Recent{Calls: 40, Squares: 2 * 20 * 20}
 	slow.Took[scale.Step(900e6)] = 40
-	for range 3 {
+	for range 2 {
 		w.Add(slow)
 		*now += SlotLength
 		v, changed := w.Close(*now, 0)
