@@ -92,7 +92,7 @@ func (d *decider) some(s *shard, due int64, most int) int {
 	for i := range d.taken.Traces {
 		d.one(d.taken.Traces[i], u)
 	}
-	if len(d.events) > 0 || d.good.full() {
+	if len(d.events) >= maxTallies || d.good.full() {
 		d.count()
 	}
 	return len(d.taken.Traces)
@@ -100,6 +100,9 @@ func (d *decider) some(s *shard, due int64, most int) int {
 
 // count counts the SLI events of the traces that were decided.
 func (d *decider) count() {
+	if len(d.events) == 0 && len(d.good.all) == 0 {
+		return
+	}
 	d.engine.count(d.events, d.good.all)
 	d.events = d.events[:0]
 	d.good.reset()

@@ -34,7 +34,7 @@ import (
 )
 
 const (
-	// tick is how often traces are decided and objectives looked at.
+	// tick is how often objectives are looked at.
 	tick = time.Second
 	// maxTicks bounds how many ticks are made up for when recorded telemetry has a gap. Past it all held traces are long
 	// decided, and the windows that page are empty.
@@ -266,7 +266,7 @@ func (e *Engine) count(events []event, all []tally) {
 	}
 }
 
-// TickWall is for the owner's timer, once a second. An engine that follows the time of the telemetry ticks by itself.
+// TickWall is for the owner's timer, several times a second. An engine that follows the time of the telemetry ticks by itself.
 func (e *Engine) TickWall(ctx context.Context, now int64) {
 	if e.settings.EventTime {
 		return
@@ -274,6 +274,11 @@ func (e *Engine) TickWall(ctx context.Context, now int64) {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
 	e.start(now)
+	// A timer comes a little early or late, which must not put off what comes once a second.
+	if now-e.ticked < int64(tick-tick/20) {
+		e.decide(now)
+		return
+	}
 	e.tick(ctx, now, now)
 }
 
@@ -330,20 +335,25 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 	}
 }
 
-// sweep decides the traces whose deadline is not after due, and merges what the deciders saw.
-func (e *Engine) sweep(now, due int64) {
+// decide decides the traces whose deadline is not after due.
+func (e *Engine) decide(due int64) {
 	if e.settings.EventTime {
 		// One after the other, so that a recording has the same verdicts each time.
 		for _, d := range e.deciders {
 			d.decide(due)
 		}
-	} else {
-		var all sync.WaitGroup
-		for _, d := range e.deciders {
-			all.Go(func() { d.decide(due) })
-		}
-		all.Wait()
+		return
 	}
+	var all sync.WaitGroup
+	for _, d := range e.deciders {
+		all.Go(func() { d.decide(due) })
+	}
+	all.Wait()
+}
+
+// sweep decides the traces whose deadline is not after due, and merges what the deciders saw.
+func (e *Engine) sweep(now, due int64) {
+	e.decide(due)
 	for _, d := range e.deciders {
 		d.mu.Lock()
 		e.past.Merge(now, d.sample)
