@@ -209,9 +209,11 @@ func (b *Book) Recents(f func(Edge, *Recent)) {
 	b.watched = b.watched[:0]
 }
 
-// MoveTo moves what was counted since the last call into totals. now is in nanoseconds since the epoch.
-func (b *Book) MoveTo(totals *Totals, now int64) {
-	for _, a := range b.touched {
+// MoveTo moves what was counted along up to most edges into totals, and says whether there are more. now is in nanoseconds since
+// the epoch.
+func (b *Book) MoveTo(totals *Totals, now int64, most int) (more bool) {
+	rest := max(0, len(b.touched)-most)
+	for _, a := range b.touched[rest:] {
 		if a.success != nil {
 			totals.take(Key{Edge: a.edge}, a.success, now)
 		}
@@ -220,7 +222,8 @@ func (b *Book) MoveTo(totals *Totals, now int64) {
 		}
 		a.touched = false
 	}
-	b.touched = b.touched[:0]
+	b.touched = b.touched[:rest]
+	return rest > 0
 }
 
 // Forget removes the accounts of edges, once their counts were moved.

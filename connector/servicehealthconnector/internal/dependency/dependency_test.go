@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -132,7 +133,7 @@ func TestABookCountsByOutcomeAndSide(t *testing.T) {
 func told(books ...*Book) map[Key]*Series {
 	totals := NewTotals(0, 1000, false)
 	for _, book := range books {
-		book.MoveTo(totals, 1)
+		book.MoveTo(totals, 1, 1000)
 	}
 	all := map[Key]*Series{}
 	totals.Tell(1, func(key Key, s *Series) { all[key] = s })
@@ -161,7 +162,7 @@ func TestSeriesLeaveAfterSilenceAndBeginAnew(t *testing.T) {
 	totals := NewTotals(100, 50, false)
 	tree := tracetest.Build(table, "a - front client 0-10 peer=p")
 	tell := func(now int64) (starts []int64, left []Edge) {
-		book.MoveTo(totals, now)
+		book.MoveTo(totals, now, 1000)
 		left = totals.Tell(now, func(_ Key, s *Series) { starts = append(starts, s.Start) })
 		book.Forget(left)
 		return starts, left
@@ -199,7 +200,7 @@ func TestDeltasBeginAnewEachTime(t *testing.T) {
 				book.Count(tree, call)
 			}
 		}
-		book.MoveTo(totals, now)
+		book.MoveTo(totals, now, 1000)
 		n := 0
 		totals.Tell(now, func(_ Key, s *Series) {
 			n++
@@ -264,4 +265,54 @@ func BenchmarkCount(b *testing.B) {
 			book.Count(tree, call)
 		}
 	}
+}
+
+// BenchmarkEdges counts calls along so many edges in turn.
+func BenchmarkEdges(b *testing.B) {
+	for _, edges := range []int{10, 100, 1000, 10_000} {
+		b.Run(fmt.Sprint(edges), func(b *testing.B) {
+			table := names.New()
+			tree := tracetest.Build(table, "a - front client 0-10 peer=p")
+			calls := Calls(tree, table, nil)
+			book := NewBook(NewAdmission(edges, edges))
+			peers := make([]uint32, edges)
+			for i := range peers {
+				peers[i] = tracetest.Peer(table, fmt.Sprint("p", i))
+			}
+			i := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				call := calls[0]
+				call.Callee = peers[i%edges]
+				i++
+				book.Count(tree, call)
+			}
+		})
+	}
+}
+
+// BenchmarkTell moves 50,000 series to the totals, a part at a time, and tells them; while it moves a part, nothing is decided.
+func BenchmarkTell(b *testing.B) {
+	const edges = 25_000
+	table := names.New()
+	tree := tracetest.Build(table, "a - front client 0-10 peer=p")
+	failed := tracetest.Build(table, "a - front client 0-10 peer=p failed")
+	calls := Calls(tree, table, nil)
+	book, totals := NewBook(NewAdmission(edges, edges)), NewTotals(0, 1e9, false)
+	var longest time.Duration
+	for b.Loop() {
+		for i := range uint32(edges) {
+			call := calls[0]
+			call.Callee = i + 2
+			book.Count(tree, call)
+			book.Count(failed, call)
+		}
+		for more := true; more; {
+			from := time.Now()
+			more = book.MoveTo(totals, 1, 256)
+			longest = max(longest, time.Since(from))
+		}
+		totals.Tell(1, func(Key, *Series) {})
+	}
+	b.ReportMetric(float64(longest.Microseconds())/1000, "ms-longest-move")
 }

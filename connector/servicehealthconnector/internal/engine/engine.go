@@ -41,6 +41,8 @@ const (
 	maxTicks = 900
 	// maxLinks bounds the links of one span that are followed.
 	maxLinks = 64
+	// moved is how many edges' counts are moved while a decider waits.
+	moved = 256
 	// shardsPerDecider is how many shards a decider has.
 	shardsPerDecider = 4
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
@@ -384,14 +386,16 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	}
 	e.dependencies.look(now, events, e.names, &e.changes)
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.objectives.tell(now, horizon, events, e.names, &e.changes)
+	e.mu.Unlock()
 	if !flush {
 		return events, nil
 	}
 	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now), e.settings.Delta)
 	e.flushed = now
 	e.flush(now, metrics)
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.objectives.read(horizon, metrics, e.names)
 	return events, metrics
 }
@@ -399,8 +403,13 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 // flush adds what is to be told of dependencies.
 func (e *Engine) flush(now int64, metrics *report.Metrics) {
 	for _, d := range e.deciders {
+		// A part at a time: whoever has too many spans waits for the decider.
+		for more := true; more; {
+			d.mu.Lock()
+			more = d.book.MoveTo(e.dependencies.totals, now, moved)
+			d.mu.Unlock()
+		}
 		d.mu.Lock()
-		d.book.MoveTo(e.dependencies.totals, now)
 		e.dependencies.tellSlow(d)
 		d.mu.Unlock()
 	}
