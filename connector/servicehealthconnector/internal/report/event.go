@@ -183,9 +183,9 @@ func (c *Changed) sentence(table *names.Table) string {
 		fmt.Fprintf(&b, "%s have stopped coming, since %s.", what, since)
 		return b.String()
 	case health.Latency:
-		fmt.Fprintf(&b, "%s are slow: %s take longer than %s, before it were %s, since %s", what, percent(c.Share), rough(c.Slow), percent(c.Past), since)
+		fmt.Fprintf(&b, "%s are slow: %s take longer than %s (before: %s), since %s", what, percent(c.Share), rough(c.Slow), percent(c.Past), since)
 	default:
-		fmt.Fprintf(&b, "%s fail: %s of them, before it were %s, since %s", what, percent(c.Share), percent(c.Past), since)
+		fmt.Fprintf(&b, "%s fail: %s of them (before: %s), since %s", what, percent(c.Share), percent(c.Past), since)
 	}
 	if len(c.Suspects) > 0 {
 		fmt.Fprintf(&b, "; the likely cause is %s (%s): %s", c.Suspects[0].Name, c.Suspects[0].Layer, phrase(c.Suspects[0]))
