@@ -139,14 +139,14 @@ func (t *Totals) take(key Key, from *Series, now int64) {
 // Tell calls f with each series: with all of them, or, if they are deltas, with those that were added to since the last call.
 // now is in nanoseconds since the epoch. It returns the edges that have left.
 func (t *Totals) Tell(now int64, f func(Key, *Series)) (left []Edge) {
-	stays := map[Edge]bool{}
+	stay, gone := map[Edge]bool{}, map[Edge]bool{}
 	for key, s := range t.series {
 		if now-s.Last >= t.silence {
 			delete(t.series, key)
-			stays[key.Edge] = stays[key.Edge] // It is in the map, and true only if another series says so.
+			gone[key.Edge] = true
 			continue
 		}
-		stays[key.Edge] = true
+		stay[key.Edge] = true
 		if s.Calls == 0 {
 			continue
 		}
@@ -157,8 +157,8 @@ func (t *Totals) Tell(now int64, f func(Key, *Series)) (left []Edge) {
 		}
 	}
 	t.flushed = now
-	for edge, stay := range stays {
-		if !stay {
+	for edge := range gone {
+		if !stay[edge] {
 			left = append(left, edge)
 		}
 	}

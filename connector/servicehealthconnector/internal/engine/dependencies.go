@@ -167,9 +167,11 @@ func (ds *dependencies) change(
 	return changed
 }
 
-// suspects are whom the bad calls of late began with; where none of them could be explained, it is the callee, or the caller if that
-// no longer calls.
-func (ds *dependencies) suspects(now int64, edge dependency.Edge, w *watched, verdict health.Verdict, table *names.Table) []report.Suspect {
+// suspects are whom the bad calls of late began with; where none of them could be explained, it is the callee, or the caller
+// if that no longer calls.
+func (ds *dependencies) suspects(
+	now int64, edge dependency.Edge, w *watched, verdict health.Verdict, table *names.Table,
+) []report.Suspect {
 	var suspects []report.Suspect
 	if w.tally != nil && verdict.Reason != health.Silence {
 		ranked, _ := w.tally.Rank(now)

@@ -8,7 +8,8 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 )
 
-// Limit is what somebody set for the dependencies that match its patterns. Patterns are those of path.Match; an empty one matches all.
+// Limit is what somebody set for the dependencies that match its patterns. Patterns are those of path.Match; an empty one matches
+// all.
 type Limit struct {
 	health.Limit
 	Caller, Callee, Type string
