@@ -44,7 +44,7 @@ const (
 	// moved is how many edges' counts are moved while a decider waits.
 	moved = 256
 	// shardsPerDecider is how many shards a decider has.
-	shardsPerDecider = 4
+	shardsPerDecider = 8
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
 	viewed = int64(5 * time.Second)
 )
@@ -197,15 +197,31 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 			}
 		}
 	}
-	for i, items := range b.items {
-		if len(items) == 0 {
-			continue
-		}
-		if s := e.shards[i]; s.add(items, b, now+int64(e.settings.TraceWindow)) {
-			s.decider.relieve(s)
+	e.put(b, now+int64(e.settings.TraceWindow))
+	e.giveBack(b)
+}
+
+// put puts a batch's items into their shards: first into those that nobody else is at.
+func (e *Engine) put(b *batch, deadline int64) {
+	for _, wait := range []bool{false, true} {
+		for i, items := range b.items {
+			if len(items) == 0 {
+				continue
+			}
+			s := e.shards[i]
+			if wait {
+				s.mu.Lock()
+			} else if !s.mu.TryLock() {
+				continue
+			}
+			full := s.add(items, b, deadline)
+			s.mu.Unlock()
+			b.items[i] = items[:0]
+			if full {
+				s.decider.relieve(s)
+			}
 		}
 	}
-	e.giveBack(b)
 }
 
 // item returns the next item for a shard, for the caller to fill.
@@ -446,9 +462,6 @@ func (e *Engine) batch() *batch {
 }
 
 func (e *Engine) giveBack(b *batch) {
-	for i := range b.items {
-		b.items[i] = b.items[i][:0]
-	}
 	b.links = b.links[:0]
 	select {
 	case e.batches <- b:

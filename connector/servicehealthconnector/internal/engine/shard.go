@@ -35,10 +35,8 @@ func newShard(maxSpans, maxProducers int, d *decider) *shard {
 	return &shard{held: hold.New(), most: maxSpans, producers: newProducers(maxProducers), decider: d}
 }
 
-// add takes in spans of b that are held until deadline. It says whether the shard then has more of them than it may.
+// add takes in spans of b that are held until deadline. It says whether the shard, which is locked, then has more of them than it may.
 func (s *shard) add(items []item, b *batch, deadline int64) (full bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for i := range items {
 		it := &items[i]
 		if it.record.SpanKind() == ptrace.SpanKindProducer {
