@@ -35,7 +35,7 @@ func newShard(maxSpans, maxProducers int, d *decider) *shard {
 	return &shard{held: hold.New(), most: maxSpans, producers: newProducers(maxProducers), decider: d}
 }
 
-// add takes in spans of b that are held until deadline. It says whether the shard, which is locked, then has more of them than it may.
+// add takes in spans of b that are held until deadline. The shard is locked. It says whether it then has more of them than it may.
 func (s *shard) add(items []item, b *batch, deadline int64) (full bool) {
 	for i := range items {
 		it := &items[i]
