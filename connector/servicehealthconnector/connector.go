@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -52,6 +53,9 @@ type shared struct {
 	telemetry *metadata.TelemetryBuilder
 	disabled  []string
 
+	// first is the instance that passes on what comes in. It changes at the start and the end only, and is asked for each batch.
+	first atomic.Pointer[instance]
+
 	mu        sync.Mutex
 	instances []*instance
 	running   int
@@ -76,6 +80,7 @@ func (r *registry) join(set connector.Settings, cfg *Config, out output) (*insta
 	i := &instance{shared: s, output: out}
 	s.mu.Lock()
 	s.instances = append(s.instances, i)
+	s.first.Store(s.instances[0])
 	s.mu.Unlock()
 	return i, nil
 }
@@ -137,16 +142,10 @@ func (i *instance) Start(context.Context, component.Host) error {
 
 // ConsumeTraces counts each batch once: every instance is given it, but only the first of them passes it on.
 func (i *instance) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
-	if i.isFirst() {
+	if i.first.Load() == i {
 		i.engine.Traces(ctx, td, time.Now().UnixNano())
 	}
 	return nil
-}
-
-func (i *instance) isFirst() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return len(i.instances) > 0 && i.instances[0] == i
 }
 
 // Shutdown tells what is left. Nothing comes in any more, and all instances come before any exporter in the order of
@@ -175,6 +174,9 @@ func (i *instance) leave() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.instances = slices.DeleteFunc(i.instances, func(other *instance) bool { return other == i })
+	if len(i.instances) > 0 {
+		i.first.Store(i.instances[0])
+	}
 	if len(i.instances) == 0 && i.registry.byID[i.id] == i.shared {
 		delete(i.registry.byID, i.id)
 		i.telemetry.Shutdown()
