@@ -169,7 +169,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
 		served := false
-		slis := e.settings.Binder.Spans(identity)
+		asked := e.settings.Binder.Asked(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				record, refusal := b.reader.Span(resource, span, now)
@@ -183,7 +183,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 				}
 				it := b.item(e.shardIndex(span.TraceID()))
 				it.id, it.record = span.TraceID(), record
-				if len(slis) > 0 {
+				if slis := asked.Of(span); len(slis) > 0 {
 					it.record.Marks = e.judge(ctx, b, slis, rs, ss, span)
 				}
 				it.firstLink = int32(len(b.links))

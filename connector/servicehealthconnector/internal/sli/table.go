@@ -22,18 +22,7 @@ func tabulate(p plain) plain {
 		return p
 	}
 	t := &table{of: p}
-	rs := ptrace.NewResourceSpans()
-	ss := rs.ScopeSpans().AppendEmpty()
-	span := ss.Spans().AppendEmpty()
-	tctx := ottlspan.NewTransformContextPtr(rs, ss, span)
-	defer tctx.Close()
-	for kind := range t.said {
-		for status := range t.said[kind] {
-			span.SetKind(ptrace.SpanKind(kind))
-			span.Status().SetCode(ptrace.StatusCode(status))
-			t.said[kind][status] = p.ask(tctx)
-		}
-	}
+	eachKind(func(tctx *ottlspan.TransformContext, kind, status int) { t.said[kind][status] = p.ask(tctx) })
 	return t
 }
 
