@@ -44,7 +44,7 @@ const (
 	// moved is how many edges' counts are moved while a decider waits.
 	moved = 256
 	// shardsPerDecider is how many shards a decider has.
-	shardsPerDecider = 8
+	shardsPerDecider = 4
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
 	viewed = int64(5 * time.Second)
 )
