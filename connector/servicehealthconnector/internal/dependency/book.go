@@ -175,15 +175,16 @@ func (c Call) took(t *trace.Trace, speaks bool) int64 {
 	return t.Spans[at].End - t.Spans[at].Start
 }
 
-// CountLinked counts one consumer's work on a message. The producer's span was counted with its own trace's calls, if any.
-func (b *Book) CountLinked(edge Edge, t *trace.Trace, consumer *trace.Record) {
+// CountLinked counts one consumer's work on a message. The producer's span was counted with its own trace's calls, if any. It is
+// true as that of Count.
+func (b *Book) CountLinked(edge Edge, t *trace.Trace, consumer *trace.Record) bool {
 	a := b.at(edge)
 	failed := consumer.Has(trace.Failed)
 	s := b.series(a, failed, consumer.ErrorType)
 	s.Calls += consumer.Count
 	s.Confident += consumer.Count
 	s.Callee.observe(t.ID, consumer)
-	b.watch(a, t.ID, failed, consumer.End-consumer.Start)
+	return b.watch(a, t.ID, failed, consumer.End-consumer.Start)
 }
 
 // CountEntry counts a request to a service, whoever sent it. Nothing but Recents tells of it. It is true as that of Count.

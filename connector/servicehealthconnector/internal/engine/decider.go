@@ -115,7 +115,7 @@ func (d *decider) one(t hold.Trace, u *usual.Usual) {
 	d.seen.duplicates += uint64(d.tree.Duplicates)
 	d.judge.Begin(&d.tree)
 	d.dependencies(u)
-	d.follow(d.taken.Links(t))
+	d.follow(d.taken.Links(t), u)
 	anyBad := false
 	for i := range d.tree.Spans {
 		span := &d.tree.Spans[i]
@@ -174,7 +174,7 @@ func (d *decider) explain(edge dependency.Edge, at int32, u *usual.Usual) {
 }
 
 // follow counts the calls to consumers that name their producers by links.
-func (d *decider) follow(links []hold.Link) {
+func (d *decider) follow(links []hold.Link, u *usual.Usual) {
 	for _, link := range links {
 		i := d.tree.At(link.From)
 		if i == trace.None {
@@ -184,10 +184,16 @@ func (d *decider) follow(links []hold.Link) {
 		if parent := d.tree.Parent[i]; parent != trace.None && d.tree.Spans[parent].Service != consumer.Service {
 			continue // The call was found by the parent.
 		}
-		if producer, ok := d.engine.shardOf(link.Trace).producer(message{link.Trace, link.Span}); !ok {
+		producer, ok := d.engine.shardOf(link.Trace).producer(message{link.Trace, link.Span})
+		if !ok {
 			d.seen.unmatchedLinks++
-		} else if producer != consumer.Service {
-			d.book.CountLinked(dependency.Linked(producer, consumer), &d.tree, consumer)
+			continue
+		}
+		if producer == consumer.Service {
+			continue
+		}
+		if edge := dependency.Linked(producer, consumer); d.book.CountLinked(edge, &d.tree, consumer) {
+			d.explain(edge, i, u)
 		}
 	}
 }
