@@ -76,11 +76,18 @@ func makeHolding(w *workload, window time.Duration) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
+	return makeHealth(func(config *servicehealthconnector.Config) {
+		config.TraceWindow = window
+		config.SLO.Documents = documents
+	})
+}
+
+// makeHealth makes service_health as it is by default, but for the interval and for what change does.
+func makeHealth(change func(*servicehealthconnector.Config)) (*running, error) {
 	factory := servicehealthconnector.NewFactory()
 	config := factory.CreateDefaultConfig().(*servicehealthconnector.Config)
-	config.TraceWindow = window
 	config.FlushInterval = interval
-	config.SLO.Documents = documents
+	change(config)
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}

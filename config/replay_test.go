@@ -102,9 +102,15 @@ type edge struct{ caller, callee string }
 
 func (e edge) String() string { return e.caller + " → " + e.callee }
 
+// sum is how many calls there were, and how long their callees took in all.
+type sum struct {
+	calls, failed int64
+	took          time.Duration
+}
+
 // recount finds the calls from one service to another slowly and plainly: a span whose parent is in another service is one.
 // It has all the time and memory that a collector has not.
-func recount(t *testing.T, path string) map[edge]int64 {
+func recount(t *testing.T, path string) map[edge]sum {
 	t.Helper()
 	type id struct {
 		trace pcommon.TraceID
@@ -113,8 +119,11 @@ func recount(t *testing.T, path string) map[edge]int64 {
 	type child struct {
 		parent  id
 		service string
+		failed  bool
+		took    time.Duration
 	}
 	services := map[id]string{}
+	failed := map[id]bool{}
 	names := map[string]string{} // so that the strings of the decoded lines can go
 	var children []child
 	for traces := range requests(t, path) {
@@ -123,23 +132,38 @@ func recount(t *testing.T, path string) map[edge]int64 {
 				names[service] = strings.Clone(service)
 			}
 			service = names[service]
-			services[id{span.TraceID(), span.SpanID()}] = service
+			own := id{span.TraceID(), span.SpanID()}
+			services[own] = service
+			// A span that stands for the call alone says how it ended; one that does more besides does not.
+			if span.Kind() == ptrace.SpanKindClient || span.Kind() == ptrace.SpanKindProducer {
+				failed[own] = span.Status().Code() == ptrace.StatusCodeError
+			}
 			if !span.ParentSpanID().IsEmpty() {
-				children = append(children, child{id{span.TraceID(), span.ParentSpanID()}, service})
+				children = append(children, child{
+					id{span.TraceID(), span.ParentSpanID()},
+					service, span.Status().Code() == ptrace.StatusCodeError,
+					span.EndTimestamp().AsTime().Sub(span.StartTimestamp().AsTime()),
+				})
 			}
 		}
 	}
-	calls := map[edge]int64{}
+	calls := map[edge]sum{}
 	for _, c := range children {
 		if caller, ok := services[c.parent]; ok && caller != c.service {
-			calls[edge{caller, c.service}]++
+			s := calls[edge{caller, c.service}]
+			s.calls++
+			s.took += c.took
+			if c.failed || failed[c.parent] {
+				s.failed++
+			}
+			calls[edge{caller, c.service}] = s
 		}
 	}
 	return calls
 }
 
-// lastCalls reads dependency.calls from the last flush in a file.
-func lastCalls(t *testing.T, path string) map[edge]int64 {
+// lastCalls reads dependency.calls, and the callees' side of dependency.duration, from the last flush in a file.
+func lastCalls(t *testing.T, path string) map[edge]sum {
 	t.Helper()
 	var last []byte
 	for line := range linesOf(t, path) {
@@ -147,17 +171,32 @@ func lastCalls(t *testing.T, path string) map[edge]int64 {
 	}
 	metrics, err := (&pmetric.JSONUnmarshaler{}).UnmarshalMetrics(last)
 	require.NoError(t, err)
-	calls := map[edge]int64{}
+	calls := map[edge]sum{}
+	add := func(attributes pcommon.Map, n int64, took float64) {
+		e := edge{text(attributes, "caller.service.name"), text(attributes, "callee.service.name")}
+		s := calls[e]
+		s.calls += n
+		if text(attributes, "outcome") == "failure" {
+			s.failed += n
+		}
+		s.took += time.Duration(took * float64(time.Second))
+		calls[e] = s
+	}
 	for _, rm := range metrics.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {
-				if m.Name() != "dependency.calls" {
-					continue
-				}
-				assert.Equal(t, pmetric.AggregationTemporalityCumulative, m.Sum().AggregationTemporality())
-				for _, p := range m.Sum().DataPoints().All() {
-					e := edge{text(p.Attributes(), "caller.service.name"), text(p.Attributes(), "callee.service.name")}
-					calls[e] += p.IntValue()
+				switch m.Name() {
+				case "dependency.calls":
+					assert.Equal(t, pmetric.AggregationTemporalityCumulative, m.Sum().AggregationTemporality())
+					for _, p := range m.Sum().DataPoints().All() {
+						add(p.Attributes(), p.IntValue(), 0)
+					}
+				case "dependency.duration":
+					for _, p := range m.ExponentialHistogram().DataPoints().All() {
+						if text(p.Attributes(), "side") == "callee" {
+							add(p.Attributes(), 0, p.Sum())
+						}
+					}
 				}
 			}
 		}
@@ -212,8 +251,10 @@ func TestReplayDependencies(t *testing.T) {
 	t.Run("as recounted", func(t *testing.T) {
 		counted := recount(t, path)
 		require.NotEmpty(t, counted)
-		for e, calls := range counted {
-			assert.Equal(t, calls, found[e], e.String())
+		for e, wanted := range counted {
+			assert.Equal(t, wanted.calls, found[e].calls, e.String())
+			assert.Equal(t, wanted.failed, found[e].failed, e.String())
+			assert.InEpsilon(t, wanted.took, found[e].took, 1e-9, e.String())
 		}
 	})
 }

@@ -133,3 +133,53 @@ func number(n int) pcommon.SpanID {
 	binary.BigEndian.PutUint64(id[:], uint64(n))
 	return id
 }
+
+// BenchmarkFlush reports the longest that a sender waited while 50,000 series were flushed every second.
+func BenchmarkFlush(b *testing.B) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.TraceWindow = 100 * time.Millisecond
+	cfg.FlushInterval = time.Second
+	cfg.Dependencies.MaxEdges, cfg.Dependencies.MaxEdgesPerCaller = 25_000, 5000
+	var metrics consumertest.MetricsSink
+	c, err := NewFactory().CreateTracesToMetrics(b.Context(), settings(""), cfg, &metrics)
+	require.NoError(b, err)
+	require.NoError(b, c.Start(b.Context(), componenttest.NewNopHost()))
+	// Each of five services calls 5000 peers, which fail half of the time.
+	request := func(from, to int) ptrace.Traces {
+		td := ptrace.NewTraces()
+		for caller := range 5 {
+			rs := td.ResourceSpans().AppendEmpty()
+			rs.Resource().Attributes().PutStr("service.name", fmt.Sprintf("service-%d", caller))
+			spans := rs.ScopeSpans().AppendEmpty().Spans()
+			for peer := from; peer < to; peer++ {
+				for _, status := range []ptrace.StatusCode{ptrace.StatusCodeOk, ptrace.StatusCodeError} {
+					span := spans.AppendEmpty()
+					span.SetKind(ptrace.SpanKindClient)
+					span.SetTraceID(pcommon.TraceID{byte(caller + 1), byte(peer), byte(peer >> 8), byte(status)})
+					span.SetSpanID(number(1))
+					span.Attributes().PutStr("service.peer.name", fmt.Sprintf("peer-%d", peer))
+					span.Status().SetCode(status)
+					span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now().Add(-time.Millisecond)))
+					span.SetEndTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+				}
+			}
+		}
+		return td
+	}
+	for peer := 0; peer < 5000; peer += 50 {
+		require.NoError(b, c.ConsumeTraces(b.Context(), request(peer, peer+50)))
+	}
+	time.Sleep(3 * time.Second)
+	small := request(0, 5)
+	var longest time.Duration
+	for b.Loop() {
+		from := time.Now()
+		require.NoError(b, c.ConsumeTraces(b.Context(), small))
+		longest = max(longest, time.Since(from))
+	}
+	b.ReportMetric(float64(longest.Microseconds())/1000, "ms-longest")
+	require.NoError(b, c.Shutdown(b.Context()))
+	all := metrics.AllMetrics()
+	calls := all[len(all)-1].ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0)
+	require.Equal(b, 50_000, calls.Sum().DataPoints().Len(), calls.Name())
+}

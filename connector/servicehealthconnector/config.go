@@ -3,11 +3,15 @@ package servicehealthconnector
 import (
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/engine"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
@@ -18,6 +22,9 @@ const (
 	clockWall  = "wall"
 	clockEvent = "event"
 )
+
+// serviceGraph is a value of Config.Compatibility.
+const serviceGraph = "service_graph"
 
 // Config is what users set.
 type Config struct {
@@ -33,6 +40,8 @@ type Config struct {
 	Clock string `mapstructure:"clock"`
 	// FlushInterval is how often metrics are emitted. Events do not wait for it.
 	FlushInterval time.Duration `mapstructure:"flush_interval"`
+	// Compatibility names other projects under whose metric names the same facts are told, too.
+	Compatibility []string `mapstructure:"compatibility"`
 	// Metrics turns single metrics off.
 	Metrics map[string]MetricConfig `mapstructure:"metrics"`
 }
@@ -42,6 +51,70 @@ type DependenciesConfig struct {
 	// MaxEdges bounds the dependencies that are told apart. The calls along further ones are counted toward the callee
 	// "other" of the same caller and type.
 	MaxEdges int `mapstructure:"max_edges"`
+	// MaxEdgesPerCaller bounds those of one caller in the same way.
+	MaxEdgesPerCaller int `mapstructure:"max_edges_per_caller"`
+	// Silence is after how long without calls a series leaves.
+	Silence time.Duration `mapstructure:"silence"`
+	// Temporality is cumulative or delta.
+	Temporality string `mapstructure:"temporality"`
+	// Limits are set by hand, for dependencies whose past is no measure. The first that applies counts.
+	Limits []LimitConfig `mapstructure:"limits"`
+}
+
+// The values of DependenciesConfig.Temporality.
+const (
+	cumulative = "cumulative"
+	delta      = "delta"
+)
+
+// LimitConfig is a limit on the dependencies that match it. Empty patterns match all.
+type LimitConfig struct {
+	// Caller and Callee are patterns of names, with their namespace if they have one: `shop/*`, `sqlite:*`. See path.Match.
+	Caller string `mapstructure:"caller"`
+	Callee string `mapstructure:"callee"`
+	// Type is one of the types of dependencies.
+	Type string `mapstructure:"type"`
+	// FailureRate is the share of failed calls, from 0 to 1, above which a dependency is degraded.
+	FailureRate float64 `mapstructure:"failure_rate"`
+	// Duration is what at most one call in twenty may exceed.
+	Duration time.Duration `mapstructure:"duration"`
+}
+
+// validate returns what is wrong with the limit that has this index.
+func (l *LimitConfig) validate(index int) error {
+	key := fmt.Sprintf("dependencies.limits[%d]", index)
+	var errs []error
+	for part, pattern := range map[string]string{"caller": l.Caller, "callee": l.Callee} {
+		if _, err := path.Match(pattern, ""); err != nil {
+			errs = append(errs, fmt.Errorf("`%s.%s`: %q is no pattern: %w", key, part, pattern, err))
+		}
+	}
+	switch l.Type {
+	case "", dependency.RPC.String(), dependency.Messaging.String(), dependency.Database.String(), dependency.External.String():
+	default:
+		errs = append(errs, fmt.Errorf("`%s.type`: there is no type %q", key, l.Type))
+	}
+	if !(l.FailureRate >= 0 && l.FailureRate <= 1) {
+		errs = append(errs, fmt.Errorf("`%s.failure_rate` must be from 0 to 1", key))
+	}
+	if l.Duration < 0 {
+		errs = append(errs, fmt.Errorf("`%s.duration` must not be negative", key))
+	}
+	if l.FailureRate == 0 && l.Duration == 0 {
+		errs = append(errs, fmt.Errorf("`%s` needs `failure_rate` or `duration`", key))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *DependenciesConfig) limits() []engine.Limit {
+	var limits []engine.Limit
+	for _, l := range d.Limits {
+		limits = append(limits, engine.Limit{
+			Caller: l.Caller, Callee: l.Callee, Type: l.Type,
+			Limit: health.Limit{FailureRate: l.FailureRate, Duration: int64(l.Duration)},
+		})
+	}
+	return limits
 }
 
 // SLOConfig is about objectives.
@@ -64,9 +137,11 @@ var _ component.Config = (*Config)(nil)
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		TraceWindow:   10 * time.Second,
-		MaxSpans:      1_000_000,
-		Dependencies:  DependenciesConfig{MaxEdges: 10_000},
+		TraceWindow: 10 * time.Second,
+		MaxSpans:    1_000_000,
+		Dependencies: DependenciesConfig{
+			MaxEdges: 10_000, MaxEdgesPerCaller: 1000, Silence: time.Hour, Temporality: cumulative,
+		},
 		SLO:           SLOConfig{Late: 5 * time.Minute},
 		Clock:         clockWall,
 		FlushInterval: 15 * time.Second,
@@ -84,10 +159,23 @@ func (c *Config) Validate() error {
 	positive("trace_window", c.TraceWindow > 0)
 	positive("max_spans", c.MaxSpans > 0)
 	positive("dependencies.max_edges", c.Dependencies.MaxEdges > 0)
+	positive("dependencies.max_edges_per_caller", c.Dependencies.MaxEdgesPerCaller > 0)
+	positive("dependencies.silence", c.Dependencies.Silence > 0)
 	positive("slo.late", c.SLO.Late > 0)
 	positive("flush_interval", c.FlushInterval > 0)
 	if c.Clock != clockWall && c.Clock != clockEvent {
 		errs = append(errs, fmt.Errorf("`clock` must be %q or %q, not %q", clockWall, clockEvent, c.Clock))
+	}
+	if t := c.Dependencies.Temporality; t != cumulative && t != delta {
+		errs = append(errs, fmt.Errorf("`dependencies.temporality` must be %q or %q, not %q", cumulative, delta, t))
+	}
+	for _, other := range c.Compatibility {
+		if other != serviceGraph {
+			errs = append(errs, fmt.Errorf("`compatibility`: %q is not known; %q is", other, serviceGraph))
+		}
+	}
+	for i := range c.Dependencies.Limits {
+		errs = append(errs, c.Dependencies.Limits[i].validate(i))
 	}
 	for name := range c.Metrics {
 		if !report.Emits(name) {

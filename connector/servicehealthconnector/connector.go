@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -22,8 +23,8 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 )
 
-// tickInterval is how often the engine is told the time.
-const tickInterval = time.Second
+// tickInterval is how often the engine is told the time: often enough that what is due does not pile up.
+const tickInterval = 100 * time.Millisecond
 
 // instance is what the service graph holds for one pair of signals. The instances of one component ID share an engine.
 type instance struct {
@@ -52,6 +53,9 @@ type shared struct {
 	telemetry *metadata.TelemetryBuilder
 	disabled  []string
 
+	// first is the instance that passes on what comes in. It changes at the start and the end only, and is asked for each batch.
+	first atomic.Pointer[instance]
+
 	mu        sync.Mutex
 	instances []*instance
 	running   int
@@ -76,6 +80,7 @@ func (r *registry) join(set connector.Settings, cfg *Config, out output) (*insta
 	i := &instance{shared: s, output: out}
 	s.mu.Lock()
 	s.instances = append(s.instances, i)
+	s.first.Store(s.instances[0])
 	s.mu.Unlock()
 	return i, nil
 }
@@ -100,16 +105,21 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		}
 	}
 	s.engine = engine.New(engine.Settings{
-		TraceWindow:   cfg.TraceWindow,
-		MaxSpans:      cfg.MaxSpans,
-		MaxEdges:      cfg.Dependencies.MaxEdges,
-		FlushInterval: cfg.FlushInterval,
-		Late:          cfg.SLO.Late,
-		EventTime:     cfg.Clock == clockEvent,
-		Objectives:    objectives,
-		Binder:        binder,
-		Scope:         metadata.ScopeName,
-		Version:       set.BuildInfo.Version,
+		TraceWindow:       cfg.TraceWindow,
+		MaxSpans:          cfg.MaxSpans,
+		MaxEdges:          cfg.Dependencies.MaxEdges,
+		MaxEdgesPerCaller: cfg.Dependencies.MaxEdgesPerCaller,
+		Silence:           cfg.Dependencies.Silence,
+		Delta:             cfg.Dependencies.Temporality == delta,
+		Limits:            cfg.Dependencies.limits(),
+		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
+		FlushInterval:     cfg.FlushInterval,
+		Late:              cfg.SLO.Late,
+		EventTime:         cfg.Clock == clockEvent,
+		Objectives:        objectives,
+		Binder:            binder,
+		Scope:             metadata.ScopeName,
+		Version:           set.BuildInfo.Version,
 	}, s)
 	return s, s.observe()
 }
@@ -132,16 +142,10 @@ func (i *instance) Start(context.Context, component.Host) error {
 
 // ConsumeTraces counts each batch once: every instance is given it, but only the first of them passes it on.
 func (i *instance) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
-	if i.isFirst() {
+	if i.first.Load() == i {
 		i.engine.Traces(ctx, td, time.Now().UnixNano())
 	}
 	return nil
-}
-
-func (i *instance) isFirst() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return len(i.instances) > 0 && i.instances[0] == i
 }
 
 // Shutdown tells what is left. Nothing comes in any more, and all instances come before any exporter in the order of
@@ -170,6 +174,9 @@ func (i *instance) leave() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.instances = slices.DeleteFunc(i.instances, func(other *instance) bool { return other == i })
+	if len(i.instances) > 0 {
+		i.first.Store(i.instances[0])
+	}
 	if len(i.instances) == 0 && i.registry.byID[i.id] == i.shared {
 		delete(i.registry.byID, i.id)
 		i.telemetry.Shutdown()
@@ -244,6 +251,9 @@ func (s *shared) observe() error {
 		}},
 		{s.telemetry.RegisterServiceHealthLinksUnmatchedCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.UnmatchedLinks))
+		}},
+		{s.telemetry.RegisterServiceHealthEdgesRefusedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.EdgesRefused))
 		}},
 		{s.telemetry.RegisterServiceHealthEventsNotJudgedCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.NotJudged))

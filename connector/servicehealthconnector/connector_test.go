@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/connector/connectortest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -34,6 +35,27 @@ type input struct {
 	Documents []map[string]any
 	// Requests come one after the other.
 	Requests [][]span
+	// Traffic comes after them, a request for each second.
+	Traffic []stretch
+	// Dependencies is the configuration of that name.
+	Dependencies map[string]any
+}
+
+// stretch is a time, in seconds, in which the same traces come ten times a second.
+type stretch struct {
+	From, Until float64
+	Spans       []span
+}
+
+func (s stretch) second(at float64) ptrace.Traces {
+	td := ptrace.NewTraces()
+	for i := range 10 {
+		later := at + float64(i)/10
+		for _, span := range s.Spans {
+			span.put(td, fmt.Sprintf("%s-%.1f", span.Trace, later), later)
+		}
+	}
+	return td
 }
 
 type span struct {
@@ -51,13 +73,16 @@ type span struct {
 }
 
 type expected struct {
-	Calls     []string         `yaml:",omitempty"`
-	Durations []string         `yaml:",omitempty"`
-	Events    []string         `yaml:",omitempty"`
-	SLO       []string         `yaml:"slo,omitempty"`
-	Refused   map[string]int64 `yaml:",omitempty"`
-	Telemetry map[string]int64 `yaml:",omitempty"`
-	Bodies    []string         `yaml:",omitempty"`
+	Calls     []string `yaml:",omitempty"`
+	Durations []string `yaml:",omitempty"`
+	// Health has the states that are known, Confidence what is not sure.
+	Health     []string         `yaml:",omitempty"`
+	Confidence []string         `yaml:",omitempty"`
+	Events     []string         `yaml:",omitempty"`
+	SLO        []string         `yaml:"slo,omitempty"`
+	Refused    map[string]int64 `yaml:",omitempty"`
+	Telemetry  map[string]int64 `yaml:",omitempty"`
+	Bodies     []string         `yaml:",omitempty"`
 }
 
 func TestCases(t *testing.T) {
@@ -87,6 +112,7 @@ func run(t *testing.T, in input) expected {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Clock = clockEvent
 	cfg.SLO.Documents = in.Documents
+	require.NoError(t, confmap.NewFromStringMap(in.Dependencies).Unmarshal(&cfg.Dependencies))
 	require.NoError(t, cfg.Validate())
 
 	telemetry := componenttest.NewTelemetry()
@@ -105,10 +131,17 @@ func run(t *testing.T, in input) expected {
 	host := componenttest.NewNopHost()
 	require.NoError(t, toMetrics.Start(t.Context(), host))
 	require.NoError(t, toLogs.Start(t.Context(), host))
-	for _, request := range in.Requests {
-		td := traces(request)
+	consume := func(td ptrace.Traces) {
 		require.NoError(t, toMetrics.ConsumeTraces(t.Context(), td))
 		require.NoError(t, toLogs.ConsumeTraces(t.Context(), td))
+	}
+	for _, request := range in.Requests {
+		consume(traces(request))
+	}
+	for _, stretch := range in.Traffic {
+		for at := stretch.From; at < stretch.Until; at++ {
+			consume(stretch.second(at))
+		}
 	}
 	var got expected
 	require.NoError(t, toMetrics.Shutdown(t.Context()))
@@ -122,7 +155,7 @@ func run(t *testing.T, in input) expected {
 	for _, ld := range logs.AllLogs() {
 		for _, record := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
 			got.Events = append(got.Events, event(record))
-			if strings.HasPrefix(record.EventName(), "slo.") {
+			if strings.HasPrefix(record.EventName(), "slo.") || record.EventName() == "dependency.state_changed" {
 				got.Bodies = append(got.Bodies, record.Body().Str())
 			}
 		}
@@ -171,6 +204,18 @@ func describe(md pmetric.Metrics, into *expected) {
 			for _, p := range m.ExponentialHistogram().DataPoints().All() {
 				into.Durations = append(into.Durations, fmt.Sprintf("%s, %s: %d calls, %.3f s", edge(p.Attributes()), value(p.Attributes(), "side"), p.Count(), p.Sum()))
 			}
+		case "dependency.health":
+			for _, p := range m.Gauge().DataPoints().All() {
+				if p.IntValue() == 1 && value(p.Attributes(), "state") != "unknown" {
+					into.Health = append(into.Health, state(p.Attributes()))
+				}
+			}
+		case "dependency.confidence":
+			for _, p := range m.Gauge().DataPoints().All() {
+				if p.DoubleValue() < 1 {
+					into.Confidence = append(into.Confidence, fmt.Sprintf("%s by %s = %.2f", sides(p.Attributes()), value(p.Attributes(), "callee.source"), p.DoubleValue()))
+				}
+			}
 		case "slo.events", "slo.bad_events.blamed":
 			for _, p := range m.Sum().DataPoints().All() {
 				into.SLO = append(into.SLO, fmt.Sprintf("%s %s = %d", m.Name(), line(p.Attributes()), p.IntValue()))
@@ -188,9 +233,17 @@ func describe(md pmetric.Metrics, into *expected) {
 	slices.Sort(into.Calls)
 	slices.Sort(into.Durations)
 	slices.Sort(into.SLO)
+	slices.Sort(into.Health)
+	slices.Sort(into.Confidence)
 }
 
 func edge(a pcommon.Map) string {
+	text := fmt.Sprintf("%s: %s %s", sides(a), value(a, "dependency.type"), value(a, "outcome"))
+	return strings.TrimSpace(text + " " + value(a, "error.type"))
+}
+
+// sides are who calls whom, or only who is called.
+func sides(a pcommon.Map) string {
 	name := func(side string) string {
 		full := value(a, side+".service.name")
 		if environment := value(a, side+".deployment.environment.name"); environment != "" {
@@ -201,8 +254,14 @@ func edge(a pcommon.Map) string {
 		}
 		return full + " (" + value(a, side+".layer") + ")"
 	}
-	text := fmt.Sprintf("%s → %s: %s %s", name("caller"), name("callee"), value(a, "dependency.type"), value(a, "outcome"))
-	return strings.TrimSpace(text + " " + value(a, "error.type"))
+	if value(a, "caller.service.name") == "" {
+		return name("callee")
+	}
+	return name("caller") + " → " + name("callee")
+}
+
+func state(a pcommon.Map) string {
+	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s %s", sides(a), value(a, "state"), value(a, "reason"), value(a, "origin"))), " ")
 }
 
 func event(r plog.LogRecord) string {
@@ -210,6 +269,9 @@ func event(r plog.LogRecord) string {
 	switch text {
 	case "dependency.discovered":
 		return text + ": " + value(r.Attributes(), "caller.service.name") + " → " + value(r.Attributes(), "callee.service.name")
+	case "dependency.state_changed":
+		return strings.TrimSpace(fmt.Sprintf("%s at %s: %s %s", text, r.Timestamp().AsTime().Format("15:04:05"), state(r.Attributes()),
+			value(r.Attributes(), "suspects.service.name")))
 	case "service.version_changed":
 		return text + ": " + r.Body().Str()
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // happened is an event for the slow recomputation.
@@ -171,4 +172,38 @@ func BenchmarkAdd(b *testing.B) {
 		now += 1e6
 		meter.Add(now, Count{Good: 1})
 	}
+}
+
+// What waits to be put into the rings is counted all the same, wherever it falls and whenever one looks.
+func TestAMeterCountsWhatItHasNotSortedYet(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	windows := []time.Duration{90 * time.Second, 5 * time.Minute, 7 * time.Minute}
+	m := NewMeter(Slack{Late: time.Hour, Ahead: 10 * time.Second}, windows...)
+	plain := map[int64]uint64{}
+	const begin = int64(10_000e9)
+	for i := range int64(20_000) {
+		at := begin + i*37e6 - random.Int64N(3e9)
+		require.True(t, m.Add(at, Count{Good: 1}))
+		plain[at]++
+		if i%97 != 0 {
+			continue
+		}
+		now := begin + i*37e6
+		for _, window := range windows {
+			r := m.ring(window)
+			var want uint64
+			for at, n := range plain {
+				if at >= r.first(now) && at < (now/r.width+1)*r.width {
+					want += n
+				}
+			}
+			require.Equal(t, want, m.Sum(window, now).Good)
+		}
+	}
+}
+
+func TestNoBucketBeginsWithinAStep(t *testing.T) {
+	assert.Equal(t, int64(time.Second), Step())
+	assert.Equal(t, int64(time.Second), Step(5*time.Minute, time.Hour, 30*24*time.Hour, 10*time.Second))
+	assert.Equal(t, int64(time.Second/2), Step(5*time.Minute, 90*time.Second))
 }

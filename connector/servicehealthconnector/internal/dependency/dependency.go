@@ -31,11 +31,31 @@ type Edge struct {
 	Type           Type
 }
 
+// number packs an edge into one word: entities are far fewer than two to the 31st.
+func (e Edge) number() uint64 {
+	return uint64(e.Caller)<<33 | uint64(e.Callee)<<2 | uint64(e.Type)
+}
+
+// Entry stands for the requests to a service from wherever they come: an edge without a caller.
+func Entry(service uint32) Edge { return Edge{Caller: names.None, Callee: service} }
+
 // Call is one observed use of an edge. A side that sent no span of its own has the index trace.None.
 type Call struct {
 	Edge
 	// CallerSpan and CalleeSpan are indices into the trace's spans.
 	CallerSpan, CalleeSpan int32
+	// Confidence is how sure it is that the edge is the right one, from 0 to 1.
+	Confidence float64
+}
+
+// Peers says who is behind the names of peers; names.Table is one.
+type Peers interface {
+	// Behind is the service that is known to answer calls to a peer.
+	Behind(peer uint32) (uint32, bool)
+	// Answered notes such a service.
+	Answered(peer, service uint32)
+	// SourceOf is what a peer's name was read from.
+	SourceOf(peer uint32) names.Source
 }
 
 // Calls appends the calls within t to into.
@@ -45,25 +65,52 @@ type Call struct {
 // which may be a service whose span is missing; without a name it is left out, since peers must not merge into one that is
 // called unknown.
 // A service that calls itself depends on nobody.
-func Calls(t *trace.Trace, into []Call) []Call {
+func Calls(t *trace.Trace, peers Peers, into []Call) []Call {
 	for i := range t.Spans {
 		span := &t.Spans[i]
-		if parent := t.Parent[i]; parent != trace.None && t.Spans[parent].Service != span.Service {
+		if parent := t.Parent[i]; parent != trace.None && t.Spans[parent].Service != span.Service && !isReceipt(t, int32(i)) {
+			caller := &t.Spans[parent]
+			if caller.Has(trace.Call) && !caller.Has(trace.ToService) {
+				peers.Answered(caller.Peer, span.Service)
+			}
 			into = append(into, Call{
-				Edge:       Edge{t.Spans[parent].Service, span.Service, typeOf(&t.Spans[parent], span)},
+				Edge:       Edge{caller.Service, span.Service, typeOf(caller, span)},
 				CallerSpan: parent,
 				CalleeSpan: int32(i),
+				Confidence: 1,
 			})
 		}
-		if span.Has(trace.Call) && span.Peer != names.None && span.Peer != span.Service && isInnermost(t, int32(i)) {
-			into = append(into, Call{
-				Edge:       Edge{span.Service, span.Peer, typeOfPeer(span)},
-				CallerSpan: int32(i),
-				CalleeSpan: trace.None,
-			})
+		if span.Has(trace.Call) && span.Peer != names.None && isInnermost(t, int32(i)) {
+			call := Call{Edge: Edge{span.Service, span.Peer, typeOfPeer(span)}, CallerSpan: int32(i), CalleeSpan: trace.None}
+			if !span.Has(trace.ToService) {
+				if service, ok := peers.Behind(span.Peer); ok {
+					// It has answered before; this time its span is missing, as when half of a pair is sampled away.
+					call.Callee, call.Type = service, RPC
+				} else {
+					call.Confidence = peers.SourceOf(span.Peer).Confidence()
+				}
+			}
+			if call.Callee != span.Service {
+				into = append(into, call)
+			}
 		}
 	}
 	return into
+}
+
+// isReceipt says whether a span with a parent in another service only fetches a message, and the work on it, with the same parent,
+// is what counts. Where there is no such span, to receive is all that is seen of the consumer.
+func isReceipt(t *trace.Trace, i int32) bool {
+	span := &t.Spans[i]
+	if !span.Has(trace.Broker) {
+		return false
+	}
+	for at := t.FirstChild[t.Parent[i]]; at != trace.None; at = t.NextSibling[at] {
+		if other := &t.Spans[at]; other.Service == span.Service && other.SpanKind() == ptrace.SpanKindConsumer {
+			return true
+		}
+	}
+	return false
 }
 
 // Linked is the call from a producer to a consumer that names it by a link.
@@ -84,7 +131,7 @@ func isInnermost(t *trace.Trace, i int32) bool {
 
 func typeOf(caller, callee *trace.Record) Type {
 	switch {
-	case caller.SpanKind() == ptrace.SpanKindProducer || callee.SpanKind() == ptrace.SpanKindConsumer:
+	case caller.SpanKind() == ptrace.SpanKindProducer || callee.SpanKind() == ptrace.SpanKindConsumer || callee.Has(trace.Broker):
 		return Messaging
 	case caller.Layer == layer.Data:
 		return Database

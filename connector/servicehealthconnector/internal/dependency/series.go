@@ -2,14 +2,10 @@ package dependency
 
 import (
 	"math"
-	"slices"
-	"sync"
 
 	"github.com/lightstep/go-expohisto/structure"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 )
 
@@ -35,60 +31,6 @@ type Exemplar struct {
 // SpanID returns the span's ID in its own form.
 func (e Exemplar) SpanID() pcommon.SpanID { return trace.SpanID(e.Span) }
 
-// maxErrorTypes bounds the kinds of failure of one edge that are told apart.
-const maxErrorTypes = 16
-
-// Admission decides which edges and which kinds of their failures are told apart. All books of an engine share it; it is safe
-// for concurrent use.
-type Admission struct {
-	mu    sync.Mutex
-	edges map[Edge][]uint32
-	most  int
-	fresh []Edge
-}
-
-// NewAdmission returns an admission of at most the given number of edges.
-func NewAdmission(most int) *Admission {
-	return &Admission{edges: map[Edge][]uint32{}, most: most}
-}
-
-func (a *Admission) admit(e Edge) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if _, ok := a.edges[e]; ok {
-		return true
-	}
-	if len(a.edges) >= a.most {
-		return false
-	}
-	a.edges[e] = nil
-	a.fresh = append(a.fresh, e)
-	return true
-}
-
-func (a *Admission) admitError(e Edge, errorType uint32) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	known := a.edges[e]
-	if slices.Contains(known, errorType) {
-		return true
-	}
-	if len(known) == maxErrorTypes {
-		return false
-	}
-	a.edges[e] = append(known, errorType)
-	return true
-}
-
-// Fresh returns the edges that were admitted since the last call of Fresh.
-func (a *Admission) Fresh() []Edge {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	fresh := a.fresh
-	a.fresh = nil
-	return fresh
-}
-
 // Side is what one of the two sides of an edge measured.
 type Side struct {
 	Seconds  structure.Histogram[float64]
@@ -103,104 +45,26 @@ func (s *Side) Observed() bool { return s.observed }
 
 // Series is the total of an edge's calls with one outcome.
 type Series struct {
-	// Calls is the sum of adjusted counts.
-	Calls          float64
-	Caller, Callee Side
+	// Calls is the sum of adjusted counts, Confident that of each count times the confidence in its edge.
+	Calls, Confident float64
+	Caller, Callee   Side
+	// Start and Last are when the series began, and when it was last added to, in nanoseconds since the epoch.
+	Start, Last int64
 }
 
-// Book counts calls. It is not safe for concurrent use.
-type Book struct {
-	series map[Key]*Series
-	// edges are those that were admitted, with the kinds of failures that were.
-	edges     map[Edge][]uint32
-	admission *Admission
+// take moves what from holds into s.
+func (s *Series) take(from *Series) {
+	s.Calls += from.Calls
+	s.Confident += from.Confident
+	s.Caller.take(&from.Caller)
+	s.Callee.take(&from.Callee)
+	from.Calls, from.Confident = 0, 0
 }
 
-// NewBook returns a book. Calls along edges that are not admitted are counted toward the callee names.Other of the same
-// caller and type, and failures of kinds that are not toward names.Other.
-func NewBook(admission *Admission) *Book {
-	return &Book{series: map[Key]*Series{}, edges: map[Edge][]uint32{}, admission: admission}
-}
-
-// Count counts a call of t.
-func (b *Book) Count(t *trace.Trace, call Call) {
-	var failed bool
-	var errorType uint32
-	caller := &t.Spans[call.CallerSpan]
-	count := caller.Count
-	// Where the caller has no span for the call alone, its span speaks of all that it did.
-	speaks := caller.SpanKind() == ptrace.SpanKindClient || caller.SpanKind() == ptrace.SpanKindProducer || call.CalleeSpan == trace.None
-	if speaks {
-		failed, errorType = caller.Has(trace.Failed), caller.ErrorType
-	}
-	if call.CalleeSpan != trace.None {
-		callee := &t.Spans[call.CalleeSpan]
-		count = max(count, callee.Count)
-		failed = failed || callee.Has(trace.Failed)
-		if errorType == names.None {
-			errorType = callee.ErrorType
-		}
-	}
-	s := b.at(call.Edge, failed, errorType)
-	s.Calls += count
-	if speaks {
-		s.Caller.observe(t.ID, caller)
-	}
-	if call.CalleeSpan != trace.None {
-		s.Callee.observe(t.ID, &t.Spans[call.CalleeSpan])
-	}
-}
-
-// CountLinked counts one consumer's work on a message. The producer's span was counted with its own trace's calls, if any.
-func (b *Book) CountLinked(edge Edge, id pcommon.TraceID, consumer *trace.Record) {
-	s := b.at(edge, consumer.Has(trace.Failed), consumer.ErrorType)
-	s.Calls += consumer.Count
-	s.Callee.observe(id, consumer)
-}
-
-// MergeInto adds the book's totals to those of into, and hands over its exemplars.
-func (b *Book) MergeInto(into map[Key]*Series) {
-	for key, s := range b.series {
-		total := into[key]
-		if total == nil {
-			total = &Series{}
-			into[key] = total
-		}
-		total.Calls += s.Calls
-		total.Caller.merge(&s.Caller)
-		total.Callee.merge(&s.Callee)
-	}
-}
-
-func (b *Book) at(edge Edge, failed bool, errorType uint32) *Series {
-	key := Key{Edge: edge, Failed: failed}
-	if _, ok := b.edges[edge]; !ok {
-		if b.admission.admit(edge) {
-			b.edges[edge] = nil
-		} else {
-			key.Callee = names.Other
-		}
-	}
-	if failed {
-		key.ErrorType = b.errorType(key.Edge, errorType)
-	}
-	s := b.series[key]
-	if s == nil {
-		s = &Series{}
-		b.series[key] = s
-	}
-	return s
-}
-
-func (b *Book) errorType(edge Edge, errorType uint32) uint32 {
-	if errorType <= names.Other || slices.Contains(b.edges[edge], errorType) {
-		return errorType
-	}
-	if !b.admission.admitError(edge, errorType) {
-		return names.Other
-	}
-	b.edges[edge] = append(b.edges[edge], errorType)
-	return errorType
+func (s *Series) clear() {
+	s.Calls, s.Confident = 0, 0
+	s.Caller.clear()
+	s.Callee.clear()
 }
 
 func (s *Side) observe(id pcommon.TraceID, span *trace.Record) {
@@ -216,7 +80,7 @@ func (s *Side) observe(id pcommon.TraceID, span *trace.Record) {
 	}
 }
 
-func (s *Side) merge(from *Side) {
+func (s *Side) take(from *Side) {
 	if !from.observed {
 		return
 	}
@@ -225,7 +89,14 @@ func (s *Side) merge(from *Side) {
 	if from.Slowest.At != 0 && (s.Slowest.At == 0 || from.Slowest.Seconds >= s.Slowest.Seconds) {
 		s.Slowest = from.Slowest
 	}
-	from.Slowest = Exemplar{}
+	from.clear()
+}
+
+func (s *Side) clear() {
+	if s.observed {
+		s.Seconds.Clear()
+		s.Slowest = Exemplar{}
+	}
 }
 
 func (s *Side) init() {
@@ -234,3 +105,65 @@ func (s *Side) init() {
 		s.Seconds.Init(structure.NewConfig(structure.WithMaxSize(histogramSize)))
 	}
 }
+
+// Totals holds the series of all books. It is not safe for concurrent use.
+type Totals struct {
+	series map[Key]*Series
+	// silence is after how long without calls a series leaves, in nanoseconds.
+	silence int64
+	delta   bool
+	// flushed is when the totals were told last.
+	flushed int64
+}
+
+// NewTotals returns totals whose series begin at start and leave after silence; both are in nanoseconds. Delta totals begin
+// anew each time that they were told.
+func NewTotals(start, silence int64, delta bool) *Totals {
+	return &Totals{series: map[Key]*Series{}, silence: silence, delta: delta, flushed: start}
+}
+
+func (t *Totals) take(key Key, from *Series, now int64) {
+	if from.Calls == 0 {
+		return
+	}
+	s := t.series[key]
+	if s == nil {
+		// A series that comes back after it has left begins anew, and says so by its start.
+		s = &Series{Start: t.flushed}
+		t.series[key] = s
+	}
+	s.take(from)
+	s.Last = now
+}
+
+// Tell calls f with each series: with all of them, or, if they are deltas, with those that were added to since the last call.
+// now is in nanoseconds since the epoch. It returns the edges that have left.
+func (t *Totals) Tell(now int64, f func(Key, *Series)) (left []Edge) {
+	stay, gone := map[Edge]bool{}, map[Edge]bool{}
+	for key, s := range t.series {
+		if now-s.Last >= t.silence {
+			delete(t.series, key)
+			gone[key.Edge] = true
+			continue
+		}
+		stay[key.Edge] = true
+		if s.Calls == 0 {
+			continue
+		}
+		f(key, s)
+		if t.delta {
+			s.clear()
+			s.Start = now
+		}
+	}
+	t.flushed = now
+	for edge := range gone {
+		if !stay[edge] {
+			left = append(left, edge)
+		}
+	}
+	return left
+}
+
+// Len is the number of series.
+func (t *Totals) Len() int { return len(t.series) }

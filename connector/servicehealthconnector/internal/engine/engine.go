@@ -20,9 +20,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/reader"
@@ -34,22 +34,36 @@ import (
 )
 
 const (
-	// tick is how often traces are decided and objectives looked at.
+	// tick is how often objectives are looked at.
 	tick = time.Second
 	// maxTicks bounds how many ticks are made up for when recorded telemetry has a gap. Past it all held traces are long
 	// decided, and the windows that page are empty.
 	maxTicks = 900
 	// maxLinks bounds the links of one span that are followed.
 	maxLinks = 64
+	// moved is how many edges' counts are moved while a decider waits.
+	moved = 256
+	// shardsPerDecider is how many shards a decider has.
+	shardsPerDecider = 4
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
 	viewed = int64(5 * time.Second)
 )
 
 // Settings are what an engine is made from.
 type Settings struct {
-	TraceWindow   time.Duration
-	MaxSpans      int
-	MaxEdges      int
+	TraceWindow time.Duration
+	MaxSpans    int
+	MaxEdges    int
+	// MaxEdgesPerCaller bounds the edges of one caller.
+	MaxEdgesPerCaller int
+	// Silence is after how long without calls a series leaves.
+	Silence time.Duration
+	// Delta makes the sums of calls begin anew with each flush.
+	Delta bool
+	// ServiceGraph tells calls under the names of service_graph, too.
+	ServiceGraph bool
+	// Limits are asked in their order; the first that applies counts.
+	Limits        []Limit
 	FlushInterval time.Duration
 	Late          time.Duration
 	// EventTime makes the time of the telemetry the time of the verdicts.
@@ -71,7 +85,9 @@ type Engine struct {
 	settings Settings
 	sink     Sink
 	names    *names.Table
+	marks    *marks.Table
 	shards   []*shard
+	deciders []*decider
 	batches  chan *batch
 	usual    atomic.Pointer[usual.Usual]
 	clock    eventClock
@@ -82,40 +98,26 @@ type Engine struct {
 	// ticking makes ticks follow one another; what they tell is sent outside of mu.
 	ticking                  sync.Mutex
 	started, ticked, flushed int64
-	swept                    outcome
+	past                     *usual.Past
+	viewedAt                 int64
+	dependencies             *dependencies
 
-	// mu guards all that follows. Whoever holds it may lock a shard, but not the other way round.
+	changes   changes
+	admission *dependency.Admission
+
+	// mu guards the objectives. Whoever holds the lock of a decider may lock it, but not the other way round.
 	mu         sync.Mutex
-	past       *usual.Past
 	objectives *objectives
-	changes    changes
-	admission  *dependency.Admission
-	viewedAt   int64
-}
-
-// event is an SLI event of a decided trace.
-type event struct {
-	mark    hold.Mark
-	at      int64
-	count   float64
-	service uint32
-	verdict blame.Verdict
-	id      pcommon.TraceID
-}
-
-// outcome is what decided traces amount to beyond their shard.
-type outcome struct {
-	events  []event
-	follows []follow
 }
 
 // batch is what one call of Traces needs to work with.
 type batch struct {
 	reader *reader.Reader
 	items  [][]item
-	marks  []hold.Mark
-	links  []hold.Link
-	out    outcome
+	// marks are those of the span that is being read.
+	marks   []marks.Mark
+	numbers *marks.Cache
+	links   []hold.Link
 	// versions are what services ran when this batch last told of it.
 	versions map[uint32]served
 }
@@ -132,14 +134,21 @@ func New(settings Settings, sink Sink) *Engine {
 		settings:   settings,
 		sink:       sink,
 		names:      names.New(),
+		marks:      marks.New(),
 		batches:    make(chan *batch, 2*n),
 		past:       usual.NewPast(),
 		objectives: newObjectives(settings),
 		changes:    changes{versions: map[uint32]*versions{}},
-		admission:  dependency.NewAdmission(settings.MaxEdges),
+		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
 	}
 	for range n {
-		e.shards = append(e.shards, newShard(max(1, settings.MaxSpans/n), e.admission))
+		e.deciders = append(e.deciders, newDecider(e, e.admission))
+	}
+	// Consumers of batches that come at once seldom want the same of several shards.
+	for i := range shardsPerDecider * n {
+		d := e.deciders[i%n]
+		s := newShard(max(1, settings.MaxSpans/(shardsPerDecider*n)), maxProducers/(shardsPerDecider*n), d)
+		e.shards, d.shards = append(e.shards, s), append(d.shards, s)
 	}
 	e.usual.Store(e.past.View())
 	return e
@@ -160,7 +169,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
 		served := false
-		slis := e.settings.Binder.Spans(identity)
+		asked := e.settings.Binder.Asked(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				record, refusal := b.reader.Span(resource, span, now)
@@ -172,35 +181,59 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 					served = true
 					e.serve(b, resource, now)
 				}
-				it := item{id: span.TraceID(), record: record}
-				if len(slis) > 0 {
-					it.marks = e.judge(ctx, b, slis, rs, ss, span)
+				it := b.item(e.shardIndex(span.TraceID()))
+				it.id, it.record = span.TraceID(), record
+				if slis := asked.Of(span); len(slis) > 0 {
+					it.record.Marks = e.judge(ctx, b, slis, rs, ss, span)
 				}
+				it.firstLink = int32(len(b.links))
 				if links := span.Links(); links.Len() > 0 && record.SpanKind() == ptrace.SpanKindConsumer {
-					from := len(b.links)
 					for i := range min(links.Len(), maxLinks) {
 						link := links.At(i)
-						b.links = append(b.links, hold.Link{Trace: link.TraceID(), Span: trace.Number(link.SpanID())})
+						b.links = append(b.links, hold.Link{From: record.ID, Trace: link.TraceID(), Span: trace.Number(link.SpanID())})
 					}
-					it.links = b.links[from:len(b.links):len(b.links)]
 				}
-				at := e.shardOf(it.id)
-				b.items[at] = append(b.items[at], it)
+				it.behindLinks = int32(len(b.links))
 			}
 		}
 	}
-	for i, items := range b.items {
-		if len(items) == 0 {
-			continue
-		}
-		s := e.shards[i]
-		s.mu.Lock()
-		s.add(items, now+int64(e.settings.TraceWindow))
-		s.decide(now, e.objectives, e.usual.Load(), &b.out)
-		s.mu.Unlock()
-	}
-	e.settle(&b.out)
+	e.put(b, now+int64(e.settings.TraceWindow))
 	e.giveBack(b)
+}
+
+// put puts a batch's items into their shards: first into those that nobody else is at.
+func (e *Engine) put(b *batch, deadline int64) {
+	for _, wait := range []bool{false, true} {
+		for i, items := range b.items {
+			if len(items) == 0 {
+				continue
+			}
+			s := e.shards[i]
+			if wait {
+				s.mu.Lock()
+			} else if !s.mu.TryLock() {
+				continue
+			}
+			full := s.add(items, b, deadline)
+			s.mu.Unlock()
+			b.items[i] = items[:0]
+			if full {
+				s.decider.relieve(s)
+			}
+		}
+	}
+}
+
+// item returns the next item for a shard, for the caller to fill.
+func (b *batch) item(shard int) *item {
+	items := b.items[shard]
+	if len(items) < cap(items) {
+		items = items[:len(items)+1]
+	} else {
+		items = append(items, item{})
+	}
+	b.items[shard] = items
+	return &items[len(items)-1]
 }
 
 // serve notes the version of a service. A batch that sees the same one again within a tick has nothing new to say.
@@ -215,11 +248,11 @@ func (e *Engine) serve(b *batch, resource reader.Resource, now int64) {
 	e.changes.see(resource.Service, resource.Version, now)
 }
 
-// judge asks the objectives that look at a span whether it is an event of theirs.
-func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans, span ptrace.Span) []hold.Mark {
+// judge asks the objectives that look at a span whether it is an event of theirs, and returns the number of what they say.
+func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans, span ptrace.Span) uint32 {
 	tctx := ottlspan.NewTransformContextPtr(rs, ss, span)
 	defer tctx.Close()
-	from := len(b.marks)
+	b.marks = b.marks[:0]
 	for _, s := range slis {
 		verdict, err := s.Judge(ctx, tctx)
 		if err != nil {
@@ -227,35 +260,31 @@ func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrac
 			continue
 		}
 		if verdict.Relevant {
-			b.marks = append(b.marks, hold.Mark{Objective: s.Objective(), Group: s.Group(tctx), Good: verdict.Good})
+			b.marks = append(b.marks, marks.Mark{Objective: s.Objective(), Group: s.Group(tctx), Good: verdict.Good})
 		}
 	}
-	return b.marks[from:len(b.marks):len(b.marks)]
+	number, ok := b.numbers.Number(b.marks)
+	if !ok {
+		e.notJudged.Add(uint64(len(b.marks)))
+	}
+	return number
 }
 
-// settle brings what decided traces amount to where it belongs beyond their shard.
-func (e *Engine) settle(out *outcome) {
-	for _, f := range out.follows {
-		s := e.shards[e.shardOf(f.link.Trace)]
-		s.mu.Lock()
-		if producer, ok := s.producers.services[f.link]; !ok {
-			s.seen.unmatchedLinks++
-		} else if producer != f.consumer.Service {
-			s.book.CountLinked(dependency.Linked(producer, &f.consumer), f.id, &f.consumer)
-		}
-		s.mu.Unlock()
+// count counts SLI events toward their objectives: those that were told apart, and those of tallies.
+func (e *Engine) count(events []event, all []tally) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range events {
+		e.objectives.add(&events[i], e.names)
 	}
-	if len(out.events) > 0 {
-		e.mu.Lock()
-		for i := range out.events {
-			e.objectives.add(&out.events[i], e.names)
+	for i := range all {
+		for _, mark := range e.marks.Of(all[i].marks).Marks {
+			e.objectives.add(&event{mark: mark, at: all[i].at, count: all[i].count}, e.names)
 		}
-		e.mu.Unlock()
 	}
-	out.events, out.follows = out.events[:0], out.follows[:0]
 }
 
-// TickWall is for the owner's timer, once a second. An engine that follows the time of the telemetry ticks by itself.
+// TickWall is for the owner's timer, several times a second. An engine that follows the time of the telemetry ticks by itself.
 func (e *Engine) TickWall(ctx context.Context, now int64) {
 	if e.settings.EventTime {
 		return
@@ -263,6 +292,11 @@ func (e *Engine) TickWall(ctx context.Context, now int64) {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
 	e.start(now)
+	// A timer comes a little early or late, which must not put off what comes once a second.
+	if now-e.ticked < int64(tick-tick/20) {
+		e.decide(now)
+		return
+	}
 	e.tick(ctx, now, now)
 }
 
@@ -283,6 +317,7 @@ func (e *Engine) tickEvents(ctx context.Context, now int64) {
 func (e *Engine) start(now int64) {
 	if e.started == 0 {
 		e.started, e.ticked, e.flushed = now, now, now
+		e.dependencies = newDependencies(e.settings, now)
 	}
 }
 
@@ -318,20 +353,30 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 	}
 }
 
-// sweep decides the traces whose deadline is not after due, and merges what the shards saw.
-func (e *Engine) sweep(now, due int64) {
-	for _, s := range e.shards {
-		s.mu.Lock()
-		s.decide(due, e.objectives, e.usual.Load(), &e.swept)
-		s.mu.Unlock()
+// decide decides the traces whose deadline is not after due.
+func (e *Engine) decide(due int64) {
+	if e.settings.EventTime {
+		// One after the other, so that a recording has the same verdicts each time.
+		for _, d := range e.deciders {
+			d.decide(due)
+		}
+		return
 	}
-	e.settle(&e.swept)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, s := range e.shards {
-		s.mu.Lock()
-		e.past.Merge(now, s.sample)
-		s.mu.Unlock()
+	var all sync.WaitGroup
+	for _, d := range e.deciders {
+		all.Go(func() { d.decide(due) })
+	}
+	all.Wait()
+}
+
+// sweep decides the traces whose deadline is not after due, and merges what the deciders saw.
+func (e *Engine) sweep(now, due int64) {
+	e.decide(due)
+	for _, d := range e.deciders {
+		d.mu.Lock()
+		e.past.Merge(now, d.sample)
+		e.dependencies.take(d, e.names)
+		d.mu.Unlock()
 	}
 	// In the first minutes every second counts; later, a view of many operations is too dear for that.
 	if now-e.viewedAt >= viewed || now-e.started < 60*viewed {
@@ -342,8 +387,8 @@ func (e *Engine) sweep(now, due int64) {
 
 // tell collects the events that are due and, at the end of a flush interval, the metrics.
 func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	// A timer comes a little early or late, which must not put off a flush by a whole tick.
+	flush := now-e.flushed >= int64(e.settings.FlushInterval-tick/2)
 	events := report.NewEvents(e.settings.Scope, e.settings.Version)
 	fresh := e.admission.Fresh()
 	slices.SortFunc(fresh, func(a, b dependency.Edge) int {
@@ -355,27 +400,52 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	for _, change := range e.changes.fresh() {
 		events.VersionChanged(change.named(e.names))
 	}
+	e.dependencies.look(now, events, e.names, &e.changes)
+	e.mu.Lock()
 	e.objectives.tell(now, horizon, events, e.names, &e.changes)
-	// A timer comes a little early or late, which must not put off a flush by a whole tick.
-	if now-e.flushed < int64(e.settings.FlushInterval-tick/2) {
+	e.mu.Unlock()
+	if !flush {
 		return events, nil
 	}
+	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now), e.settings.Delta)
 	e.flushed = now
-	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now))
-	total := map[dependency.Key]*dependency.Series{}
-	for _, s := range e.shards {
-		s.mu.Lock()
-		s.book.MergeInto(total)
-		s.mu.Unlock()
-	}
-	for key, series := range total {
-		metrics.Dependency(key, series, e.names)
-	}
+	e.flush(now, metrics)
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.objectives.read(horizon, metrics, e.names)
 	return events, metrics
 }
 
-func (e *Engine) shardOf(id pcommon.TraceID) int {
+// flush adds what is to be told of dependencies.
+func (e *Engine) flush(now int64, metrics *report.Metrics) {
+	for _, d := range e.deciders {
+		// A part at a time: whoever has too many spans waits for the decider.
+		for more := true; more; {
+			d.mu.Lock()
+			more = d.book.MoveTo(e.dependencies.totals, now, moved)
+			d.mu.Unlock()
+		}
+		d.mu.Lock()
+		e.dependencies.tellSlow(d)
+		d.mu.Unlock()
+	}
+	left := e.dependencies.tell(now, metrics, e.names)
+	if len(left) == 0 {
+		return
+	}
+	for _, edge := range left {
+		e.admission.Dismiss(edge)
+	}
+	for _, d := range e.deciders {
+		d.mu.Lock()
+		d.book.Forget(left)
+		d.mu.Unlock()
+	}
+}
+
+func (e *Engine) shardOf(id pcommon.TraceID) *shard { return e.shards[e.shardIndex(id)] }
+
+func (e *Engine) shardIndex(id pcommon.TraceID) int {
 	// Senders make the right half random; the left one may be a time.
 	return int(binary.LittleEndian.Uint64(id[8:]) * 0x9E3779B97F4A7C15 >> 32 % uint64(len(e.shards)))
 }
@@ -385,15 +455,14 @@ func (e *Engine) batch() *batch {
 	case b := <-e.batches:
 		return b
 	default:
-		return &batch{reader: reader.New(e.names), items: make([][]item, len(e.shards)), versions: map[uint32]served{}}
+		return &batch{
+			reader: reader.New(e.names), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks), versions: map[uint32]served{},
+		}
 	}
 }
 
 func (e *Engine) giveBack(b *batch) {
-	for i := range b.items {
-		b.items[i] = b.items[i][:0]
-	}
-	b.marks, b.links = b.marks[:0], b.links[:0]
+	b.links = b.links[:0]
 	select {
 	case e.batches <- b:
 	default:
@@ -414,21 +483,27 @@ type Stats struct {
 	CutShort uint64
 	// UnmatchedLinks is how many consumers named a producer that is not known.
 	UnmatchedLinks uint64
+	// EdgesRefused is how many calls went along edges beyond the bound.
+	EdgesRefused uint64
 	// LateEvents is how many SLI events came too late for their bucket.
 	LateEvents uint64
 }
 
 // Stats returns the present state.
 func (e *Engine) Stats() Stats {
-	s := Stats{Refused: e.refused.all(), NotJudged: e.notJudged.Load()}
+	s := Stats{Refused: e.refused.all(), NotJudged: e.notJudged.Load(), EdgesRefused: e.admission.Refused()}
 	for _, shard := range e.shards {
 		shard.mu.Lock()
 		s.Held += shard.held.Len()
-		s.Decided += shard.seen.decided
-		s.Duplicates += shard.seen.duplicates
-		s.CutShort += shard.seen.cutShort
-		s.UnmatchedLinks += shard.seen.unmatchedLinks
 		shard.mu.Unlock()
+	}
+	for _, d := range e.deciders {
+		d.mu.Lock()
+		s.Decided += d.seen.decided
+		s.Duplicates += d.seen.duplicates
+		s.CutShort += d.seen.cutShort
+		s.UnmatchedLinks += d.seen.unmatchedLinks
+		d.mu.Unlock()
 	}
 	e.mu.Lock()
 	s.LateEvents = e.objectives.ledger.Refused()

@@ -24,7 +24,9 @@ type objectives struct {
 	documents []openslo.Objective
 	binder    *sli.Binder
 	ledger    *ledger.Ledger
-	dossiers  map[ledger.Key]*dossier
+	// step is the longest time such that no bucket of any window begins within it.
+	step     int64
+	dossiers map[ledger.Key]*dossier
 }
 
 // dossier is what speaks against whom.
@@ -40,12 +42,27 @@ type charge struct {
 
 func newObjectives(s Settings) *objectives {
 	return &objectives{
+		step:      burn.Step(windows(s.Objectives)...),
 		documents: s.Objectives,
 		binder:    s.Binder,
 		ledger:    ledger.New(s.Objectives, burn.Slack{Late: s.Late, Ahead: s.TraceWindow}),
 		dossiers:  map[ledger.Key]*dossier{},
 	}
 }
+
+func windows(of []openslo.Objective) []time.Duration {
+	var all []time.Duration
+	for i := range of {
+		all = append(all, of[i].Window)
+		for _, c := range of[i].Conditions {
+			all = append(all, c.Long, c.Short)
+		}
+	}
+	return all
+}
+
+// grain rounds a time so that it stays in its buckets.
+func (o *objectives) grain(at int64) int64 { return at - at%o.step + o.step - 1 }
 
 // isLatency says whether an objective's bad events are bad because they take too long.
 func (o *objectives) isLatency(objective uint32) bool {

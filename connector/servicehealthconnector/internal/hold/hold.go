@@ -8,58 +8,82 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 )
 
-// Mark says that a span is an event of an objective.
-type Mark struct {
-	Objective, Group uint32
-	Good             bool
-}
-
 // Link is the span of another trace, or of the same, that a span continues.
 type Link struct {
+	// From is the span that has the link.
+	From  uint64
 	Trace pcommon.TraceID
 	Span  uint64
 }
 
 // Shard holds a part of all traces. It is not safe for concurrent use: whoever owns the shard locks it.
 type Shard struct {
-	spans  slab[trace.Record]
-	marks  slab[node[Mark]]
-	links  slab[node[Link]]
-	traces map[pcommon.TraceID]uint32
-	held   slab[entry]
-	queue  fifo
-	count  int
+	spans slab[trace.Record]
+	links slab[linkNode]
+	held  slab[entry]
+	more  slab[block]
+	index index
+	queue fifo
+	count int
 	// latest is the entry of the trace that was added to last, or 0.
 	latest uint32
 }
 
+// entry is a trace. It lists the places of its records instead of chaining them: to fetch one then does not wait for the one
+// before, which in a large shard is not in the processor's cache.
 type entry struct {
 	id       pcommon.TraceID
 	deadline int64
-	head     uint32
+	count    uint32
+	hash     uint32
+	// more is the block with the latest records beyond the first ones, or 0.
+	more    uint32
+	links   uint32
+	numbers [6]uint32
 }
 
-type node[T any] struct {
-	value T
-	next  uint32
+// block lists records beyond those that an entry has room for.
+type block struct {
+	numbers [15]uint32
+	before  uint32
+}
+
+type linkNode struct {
+	link Link
+	next uint32
 }
 
 // New returns an empty shard.
 func New() *Shard {
-	return &Shard{traces: map[pcommon.TraceID]uint32{}}
+	return &Shard{index: newIndex()}
 }
 
 // Len is the number of span records held.
 func (s *Shard) Len() int { return s.count }
 
-// Add holds record until deadline (nanoseconds), or until the deadline with which the trace's first record came.
-// Deadlines of successive calls must not decrease.
-func (s *Shard) Add(id pcommon.TraceID, record trace.Record, deadline int64) {
+// Add holds record and its links until deadline (nanoseconds), or until the deadline with which the trace's first
+// record came. Deadlines of successive calls must not decrease.
+func (s *Shard) Add(id pcommon.TraceID, record *trace.Record, links []Link, deadline int64) {
 	e := s.held.at(s.entryOf(id, deadline))
 	number := s.spans.take()
-	record.Next = e.head
-	*s.spans.at(number) = record
-	e.head = number
+	*s.spans.at(number) = *record
+	if at, first := e.count, uint32(len(e.numbers)); at < first {
+		e.numbers[at] = number
+	} else {
+		const size = uint32(len(block{}.numbers))
+		if (at-first)%size == 0 {
+			grown := s.more.take()
+			s.more.at(grown).before = e.more
+			e.more = grown
+		}
+		s.more.at(e.more).numbers[(at-first)%size] = number
+	}
+	e.count++
+	for _, link := range links {
+		node := s.links.take()
+		*s.links.at(node) = linkNode{link, e.links}
+		e.links = node
+	}
 	s.count++
 }
 
@@ -68,82 +92,87 @@ func (s *Shard) entryOf(id pcommon.TraceID, deadline int64) uint32 {
 	if s.latest != 0 && s.held.at(s.latest).id == id {
 		return s.latest
 	}
-	at, ok := s.traces[id]
-	if !ok {
+	hash := s.index.hash(id)
+	at := s.index.get(hash, func(entry uint32) bool { return s.held.at(entry).id == id })
+	if at == 0 {
 		at = s.held.take()
-		*s.held.at(at) = entry{id: id, deadline: deadline}
-		s.traces[id] = at
+		*s.held.at(at) = entry{id: id, deadline: deadline, hash: hash}
+		s.index.put(hash, at)
 		s.queue.push(at)
 	}
 	s.latest = at
 	return at
 }
 
-// Mark puts a mark before the list and returns the list's new head.
-func (s *Shard) Mark(list uint32, mark Mark) uint32 {
-	return push(&s.marks, list, mark)
+// Taken is what was taken out of shards: traces one after the other.
+type Taken struct {
+	Traces  []Trace
+	records []trace.Record
+	links   []Link
 }
 
-// Link puts a link before the list and returns the list's new head.
-func (s *Shard) Link(list uint32, link Link) uint32 {
-	return push(&s.links, list, link)
+// Trace is one of the traces of a Taken.
+type Trace struct {
+	ID                     pcommon.TraceID
+	from, to               int
+	firstLink, behindLinks int
 }
 
-// Marks calls f for each mark of the list.
-func (s *Shard) Marks(list uint32, f func(Mark)) { each(&s.marks, list, f) }
+// Reset empties it.
+func (t *Taken) Reset() {
+	t.Traces, t.records, t.links = t.Traces[:0], t.records[:0], t.links[:0]
+}
 
-// Links calls f for each link of the list.
-func (s *Shard) Links(list uint32, f func(Link)) { each(&s.links, list, f) }
+// Records are those of a trace.
+func (t *Taken) Records(of Trace) []trace.Record { return t.records[of.from:of.to] }
 
-// Pop takes out the oldest trace if its deadline is not after now, appending its records to into.
-// Their marks and links stay readable until Release.
-func (s *Shard) Pop(now int64, into []trace.Record) (pcommon.TraceID, []trace.Record, bool) {
+// Links are those of the spans of a trace.
+func (t *Taken) Links(of Trace) []Link { return t.links[of.firstLink:of.behindLinks] }
+
+// Pop moves the oldest trace into taken if its deadline is not after now.
+func (s *Shard) Pop(now int64, taken *Taken) bool {
 	at, ok := s.queue.peek()
 	if !ok || s.held.at(at).deadline > now {
-		return pcommon.TraceID{}, into, false
+		return false
 	}
 	s.queue.pop()
-	e := *s.held.at(at)
-	for number := e.head; number != 0; {
-		record := s.spans.at(number)
-		into = append(into, *record)
-		next := record.Next
-		s.spans.free(number)
-		number = next
-		s.count--
+	e := s.held.at(at)
+	popped := Trace{ID: e.id, from: len(taken.records), firstLink: len(taken.links)}
+	s.popRecords(e, taken)
+	popped.to = len(taken.records)
+	for node := e.links; node != 0; {
+		n := *s.links.at(node)
+		taken.links = append(taken.links, n.link)
+		s.links.free(node)
+		node = n.next
 	}
-	delete(s.traces, e.id)
+	popped.behindLinks = len(taken.links)
+	taken.Traces = append(taken.Traces, popped)
+	s.count -= int(e.count)
+	s.index.remove(e.hash, at)
 	s.held.free(at)
 	if s.latest == at {
 		s.latest = 0
 	}
-	return e.id, into, true
+	return true
 }
 
-// Release gives back the marks and links of records that Pop returned.
-func (s *Shard) Release(records []trace.Record) {
-	for i := range records {
-		drop(&s.marks, records[i].Marks)
-		drop(&s.links, records[i].Links)
+func (s *Shard) popRecords(e *entry, taken *Taken) {
+	pop := func(numbers []uint32) {
+		for _, number := range numbers {
+			taken.records = append(taken.records, *s.spans.at(number))
+			s.spans.free(number)
+		}
 	}
-}
-
-func push[T any](s *slab[node[T]], list uint32, value T) uint32 {
-	number := s.take()
-	*s.at(number) = node[T]{value: value, next: list}
-	return number
-}
-
-func each[T any](s *slab[node[T]], list uint32, f func(T)) {
-	for ; list != 0; list = s.at(list).next {
-		f(s.at(list).value)
-	}
-}
-
-func drop[T any](s *slab[node[T]], list uint32) {
-	for list != 0 {
-		next := s.at(list).next
-		s.free(list)
-		list = next
+	first := min(e.count, uint32(len(e.numbers)))
+	pop(e.numbers[:first])
+	const size = uint32(len(block{}.numbers))
+	for left, number := e.count-first, e.more; number != 0; {
+		b := s.more.at(number)
+		n := (left-1)%size + 1 // Only the latest block may have room left.
+		pop(b.numbers[:n])
+		left -= n
+		s.more.free(number)
+		number = b.before
 	}
 }

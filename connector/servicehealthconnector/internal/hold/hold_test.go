@@ -2,74 +2,118 @@ package hold
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 	"unsafe"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 )
 
+func pop(s *Shard, now int64) (*Taken, bool) {
+	taken := &Taken{}
+	taken.Reset()
+	return taken, s.Pop(now, taken)
+}
+
 func TestATraceIsHeldUntilItsFirstDeadline(t *testing.T) {
 	s := New()
-	s.Add(pcommon.TraceID{1}, trace.Record{ID: 1}, 10)
-	s.Add(pcommon.TraceID{2}, trace.Record{ID: 2}, 15)
-	s.Add(pcommon.TraceID{1}, trace.Record{ID: 3}, 20)
+	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 1}, nil, 10)
+	s.Add(pcommon.TraceID{2}, &trace.Record{ID: 2}, nil, 15)
+	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 3}, nil, 20)
 	assert.Equal(t, 3, s.Len())
 
-	_, _, ok := s.Pop(9, nil)
+	_, ok := pop(s, 9)
 	assert.False(t, ok)
-	id, records, ok := s.Pop(10, nil)
+	taken, ok := pop(s, 10)
 	assert.True(t, ok)
-	assert.Equal(t, pcommon.TraceID{1}, id)
-	assert.Len(t, records, 2)
-	_, _, ok = s.Pop(10, nil)
+	assert.Equal(t, pcommon.TraceID{1}, taken.Traces[0].ID)
+	assert.Len(t, taken.Records(taken.Traces[0]), 2)
+	_, ok = pop(s, 10)
 	assert.False(t, ok)
-	id, records, ok = s.Pop(math.MaxInt64, nil)
+	taken, ok = pop(s, math.MaxInt64)
 	assert.True(t, ok)
-	assert.Equal(t, pcommon.TraceID{2}, id)
-	assert.Len(t, records, 1)
+	assert.Equal(t, pcommon.TraceID{2}, taken.Traces[0].ID)
+	assert.Len(t, taken.Records(taken.Traces[0]), 1)
 	assert.Zero(t, s.Len())
 }
 
-func TestMarksAndLinksStayUntilReleased(t *testing.T) {
+// Whatever is held comes out again, once and with what belongs to it, however long traces and lists are.
+func TestAllThatIsHeldComesOut(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
 	s := New()
-	record := trace.Record{ID: 1}
-	record.Marks = s.Mark(record.Marks, Mark{Objective: 1})
-	record.Marks = s.Mark(record.Marks, Mark{Objective: 2, Good: true})
-	record.Links = s.Link(record.Links, Link{Span: 7})
-	s.Add(pcommon.TraceID{1}, record, 10)
-	_, records, _ := s.Pop(10, nil)
+	var taken Taken
+	type fact struct {
+		trace pcommon.TraceID
+		links int
+	}
+	held := map[uint64]fact{}
+	next := uint64(0)
+	for now := range int64(3000) {
+		for range random.IntN(20) {
+			next++
+			// A few traces are long.
+			f := fact{trace: pcommon.TraceID{1, byte(random.IntN(8) * random.IntN(30))}, links: random.IntN(3)}
+			var links []Link
+			for range f.links {
+				links = append(links, Link{From: next})
+			}
+			s.Add(f.trace, &trace.Record{ID: next}, links, now+50)
+			held[next] = f
+		}
+		taken.Reset()
+		for s.Pop(now, &taken) {
+		}
+		for _, popped := range taken.Traces {
+			links := map[uint64]int{}
+			for _, link := range taken.Links(popped) {
+				links[link.From]++
+			}
+			for i := range taken.Records(popped) {
+				record := &taken.Records(popped)[i]
+				want, ok := held[record.ID]
+				require.True(t, ok)
+				delete(held, record.ID)
+				require.Equal(t, want.trace, popped.ID)
+				require.Equal(t, want.links, links[record.ID])
+			}
+		}
+		require.Len(t, held, s.Len())
+	}
+	require.Less(t, int(s.spans.used), 10_000, "places are given out again")
+	require.Less(t, int(s.links.used), 10_000)
+}
 
-	var marks []Mark
-	s.Marks(records[0].Marks, func(m Mark) { marks = append(marks, m) })
-	assert.ElementsMatch(t, []Mark{{Objective: 1}, {Objective: 2, Good: true}}, marks)
-	var links []Link
-	s.Links(records[0].Links, func(l Link) { links = append(links, l) })
-	assert.Equal(t, []Link{{Span: 7}}, links)
-
-	s.Release(records)
-	assert.LessOrEqual(t, s.Mark(0, Mark{}), uint32(2), "places are given out again")
+func TestARecordFillsOneLineOfTheCache(t *testing.T) {
+	assert.Equal(t, uintptr(64), unsafe.Sizeof(trace.Record{}))
+	assert.Equal(t, uintptr(64), unsafe.Sizeof(entry{}))
+	assert.Equal(t, uintptr(64), unsafe.Sizeof(block{}))
 }
 
 // The budget is 160 bytes for a held span with everything that it needs, its share of its trace's entry included.
-func TestASpanRecordIsSmall(t *testing.T) {
-	const spansOfATrace = 4                                                                                 // Few, so that the trace's own cost counts much.
-	perTrace := unsafe.Sizeof(entry{}) + unsafe.Sizeof(pcommon.TraceID{}) + 2*unsafe.Sizeof(uint32(0)) + 32 // Map and queue.
-	assert.LessOrEqual(t, unsafe.Sizeof(trace.Record{})+perTrace/spansOfATrace+unsafe.Sizeof(uint32(0)), uintptr(160))
+func TestAHeldSpanIsSmall(t *testing.T) {
+	const (
+		spansOfATrace = 4 // Few, so that the trace's own cost counts much.
+		number        = unsafe.Sizeof(uint32(0))
+		perTrace      = unsafe.Sizeof(entry{}) + 4*unsafe.Sizeof(slot{}) + 3*number // A quarter of the index is full at the least.
+		perSpan       = unsafe.Sizeof(trace.Record{}) + number
+	)
+	assert.LessOrEqual(t, perSpan+perTrace/spansOfATrace, uintptr(160))
 }
 
 func BenchmarkHold(b *testing.B) {
 	for _, held := range []int{10_000, 1_000_000} {
 		b.Run(map[int]string{10_000: "10k", 1_000_000: "1M"}[held], func(b *testing.B) {
 			s := New()
-			var records []trace.Record
+			var taken Taken
 			next := 0
 			add := func() {
 				next++
 				id := pcommon.TraceID{byte(next >> 3), byte(next >> 11), byte(next >> 19), byte(next >> 27)}
-				s.Add(id, trace.Record{ID: uint64(next)}, int64(next))
+				s.Add(id, &trace.Record{ID: uint64(next)}, nil, int64(next))
 			}
 			for s.Len() < held {
 				add()
@@ -78,8 +122,8 @@ func BenchmarkHold(b *testing.B) {
 			for b.Loop() {
 				add()
 				if s.Len() > held {
-					_, records, _ = s.Pop(math.MaxInt64, records[:0])
-					s.Release(records)
+					taken.Reset()
+					s.Pop(math.MaxInt64, &taken)
 				}
 			}
 		})

@@ -5,7 +5,8 @@ const (
 	chunkSize = 1 << chunkBits
 )
 
-// slab hands out numbered places from 1 on. It grows by chunks, so that growth copies nothing and blocks nobody.
+// slab hands out numbered places from 1 on. It grows by chunks, so that growth copies nothing and blocks nobody. What a place
+// held stays in it until it is given out again, and then is overwritten.
 type slab[T any] struct {
 	chunks [][]T
 	used   uint32
@@ -29,13 +30,9 @@ func (s *slab[T]) at(number uint32) *T {
 	return &s.chunks[number>>chunkBits][number&(chunkSize-1)]
 }
 
-func (s *slab[T]) free(number uint32) {
-	var zero T
-	*s.at(number) = zero
-	s.idle = append(s.idle, number)
-}
+func (s *slab[T]) free(number uint32) { s.idle = append(s.idle, number) }
 
-// fifo is a queue over a ring that grows when it is full.
+// fifo is a queue over a ring that grows when it is full. Its length is a power of two.
 type fifo struct {
 	ring []uint32
 	head int
@@ -45,12 +42,11 @@ type fifo struct {
 func (q *fifo) push(v uint32) {
 	if q.size == len(q.ring) {
 		grown := make([]uint32, max(16, 2*len(q.ring)))
-		for i := range q.size {
-			grown[i] = q.ring[(q.head+i)%len(q.ring)]
-		}
+		n := copy(grown, q.ring[q.head:])
+		copy(grown[n:], q.ring[:q.head])
 		q.ring, q.head = grown, 0
 	}
-	q.ring[(q.head+q.size)%len(q.ring)] = v
+	q.ring[(q.head+q.size)&(len(q.ring)-1)] = v
 	q.size++
 }
 
@@ -62,6 +58,6 @@ func (q *fifo) peek() (uint32, bool) {
 }
 
 func (q *fifo) pop() {
-	q.head = (q.head + 1) % len(q.ring)
+	q.head = (q.head + 1) & (len(q.ring) - 1)
 	q.size--
 }

@@ -28,6 +28,7 @@ type TelemetryBuilder struct {
 	meter                        metric.Meter
 	mu                           sync.Mutex
 	registrations                []metric.Registration
+	ServiceHealthEdgesRefused    metric.Int64ObservableCounter
 	ServiceHealthEventsLate      metric.Int64ObservableCounter
 	ServiceHealthEventsNotJudged metric.Int64ObservableCounter
 	ServiceHealthLinksUnmatched  metric.Int64ObservableCounter
@@ -46,6 +47,21 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterServiceHealthEdgesRefusedCallback sets callback for observable ServiceHealthEdgesRefused metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthEdgesRefusedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthEdgesRefused, obs: o})
+		return nil
+	}, builder.ServiceHealthEdgesRefused)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterServiceHealthEventsLateCallback sets callback for observable ServiceHealthEventsLate metric.
@@ -181,6 +197,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ServiceHealthEdgesRefused, err = builder.meter.Int64ObservableCounter(
+		"otelcol_service_health_edges_refused",
+		metric.WithDescription("Calls that counted toward the callee `other`, because `max_edges` or `max_edges_per_caller` was reached. [Alpha]"),
+		metric.WithUnit("{call}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ServiceHealthEventsLate, err = builder.meter.Int64ObservableCounter(
 		"otelcol_service_health_events_late",
 		metric.WithDescription("SLI events that came too late for their bucket (`slo.late`). [Alpha]"),

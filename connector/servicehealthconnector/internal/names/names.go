@@ -42,6 +42,49 @@ type Entity struct {
 	Peer  bool
 }
 
+// Source is what an entity's name was read from.
+type Source uint8
+
+// The sources, the surest first.
+const (
+	// FromTelemetry is the resource of the entity's own telemetry.
+	FromTelemetry Source = iota
+	// FromCaller is what its callers call it: service.peer.name or peer.service.
+	FromCaller
+	// FromDatabase is a database's system and namespace.
+	FromDatabase
+	// FromFunction is the name under which a function is invoked.
+	FromFunction
+	// FromHost is the name of a host.
+	FromHost
+	// FromInterface is the remote interface that was called, without a host.
+	FromInterface
+	// FromSystem is a database's system, all else being unknown.
+	FromSystem
+	// FromNetwork is the network of an IP address.
+	FromNetwork
+)
+
+var sources = [...]struct {
+	name       string
+	confidence float64
+}{
+	FromTelemetry: {"telemetry", 1},
+	FromCaller:    {"service.peer.name", 1},
+	FromDatabase:  {"db.namespace", 1},
+	FromFunction:  {"faas.invoked_name", 1},
+	FromHost:      {"server.address", 0.9},
+	FromInterface: {"rpc.service", 0.5},
+	FromSystem:    {"db.system.name", 0.5},
+	FromNetwork:   {"network.peer.address", 0.3},
+}
+
+// String is the source as an attribute's value: the current name of what was read.
+func (s Source) String() string { return sources[s].name }
+
+// Confidence is how sure it is that the name stands for one peer and no other, from 0 to 1.
+func (s Source) Confidence() float64 { return sources[s].confidence }
+
 // Operation is what a service does under one span name and kind and, for outgoing calls, toward one peer.
 type Operation struct {
 	Service uint32
@@ -60,6 +103,10 @@ type Table struct {
 	// services are the numbers of the services of each name; generation counts them all.
 	services   map[string][]uint32
 	generation atomic.Uint32
+	// sources are those of peers. What is not in it sends telemetry.
+	sources map[uint32]Source
+	// answered is, for each peer, the service that answered calls to it: None before there was any, Other if there were several.
+	answered [MaxEntities]atomic.Uint32
 }
 
 // New returns a table that holds the rows None and Other only.
@@ -69,6 +116,7 @@ func New() *Table {
 		operations: newNumbered(MaxOperations, Operation{}, Operation{Name: Overflow}),
 		texts:      newNumbered(MaxTexts, "", Overflow),
 		services:   map[string][]uint32{},
+		sources:    map[uint32]Source{},
 	}
 }
 
@@ -85,6 +133,48 @@ func (t *Table) Entity(e Entity) uint32 {
 		t.serve(number)
 	}
 	return number
+}
+
+// Peer returns the number of a peer, or Other when the table is full. Where it was named in several ways, the first one counts.
+func (t *Table) Peer(name string, in layer.Layer, from Source) uint32 {
+	number := t.Entity(Entity{Identity: service.Identity{Name: name}, Layer: in, Peer: true})
+	if number <= Other {
+		return number
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, known := t.sources[number]; !known {
+		t.sources[number] = from
+	}
+	return number
+}
+
+// SourceOf is what an entity's name was read from.
+func (t *Table) SourceOf(number uint32) Source {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.sources[number]
+}
+
+// Answered notes that a service answered a call to a peer: behind the peer's address is that service, unless another one
+// answers there, too.
+func (t *Table) Answered(peer, service uint32) {
+	if peer <= Other || service <= Other || peer == service {
+		return
+	}
+	switch was := t.answered[peer].Load(); was {
+	case service, Other:
+	case None:
+		t.answered[peer].CompareAndSwap(None, service)
+	default:
+		t.answered[peer].Store(Other)
+	}
+}
+
+// Behind returns the service that is known to answer calls to a peer.
+func (t *Table) Behind(peer uint32) (uint32, bool) {
+	service := t.answered[peer].Load()
+	return service, service > Other
 }
 
 func (t *Table) serve(number uint32) {

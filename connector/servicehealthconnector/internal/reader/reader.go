@@ -2,6 +2,8 @@
 package reader
 
 import (
+	"cmp"
+	"hash/maphash"
 	"strings"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
@@ -57,7 +59,8 @@ type Reader struct {
 	services   map[serviceKey]uint32
 	peers      map[peerKey]peer
 	generation uint32
-	operations map[names.Operation]uint32
+	operations map[uint64]operation
+	seed       maphash.Seed
 	texts      map[string]uint32
 
 	state  string
@@ -73,6 +76,7 @@ type serviceKey struct {
 type peerKey struct {
 	caller       uint32
 	layer        layer.Layer
+	source       names.Source
 	system, name string
 }
 
@@ -82,13 +86,20 @@ type peer struct {
 	service bool
 }
 
+// operation is one that the reader remembers.
+type operation struct {
+	names.Operation
+	number uint32
+}
+
 // New returns a reader over table.
 func New(table *names.Table) *Reader {
 	return &Reader{
 		table:      table,
 		services:   map[serviceKey]uint32{},
 		peers:      map[peerKey]peer{},
-		operations: map[names.Operation]uint32{},
+		operations: map[uint64]operation{},
+		seed:       maphash.MakeSeed(),
 		texts:      map[string]uint32{},
 	}
 }
@@ -124,7 +135,7 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	switch {
 	case resource.Service == names.None:
 		return record, NoService
-	case record.ID == 0 || span.TraceID().IsEmpty():
+	case record.ID == 0 || span.TraceID() == (pcommon.TraceID{}):
 		return record, NoID
 	case record.Start <= 0 || record.End <= 0:
 		return record, NoTime
@@ -137,16 +148,24 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	}
 	record.Count = r.count(span.TraceState().AsRaw())
 
-	a := read(span.Attributes())
-	record.Layer = a.evidence.Layer(resource.Layer)
-	if span.Status().Code() == ptrace.StatusCodeError {
+	failed := span.Status().Code() == ptrace.StatusCodeError
+	record.Layer = resource.Layer
+	var a attributes
+	if failed || saysMore(span.Kind(), resource.Layer) {
+		a = read(span.Attributes())
+		record.Layer = a.evidence.Layer(resource.Layer)
+	}
+	if failed {
 		record.Flags |= trace.Failed
 		record.ErrorType = r.text(a.errorType)
 		if isTimeout(a.errorType) {
 			record.Flags |= trace.TimedOut
 		}
 	}
-	if isCall(span.Kind(), &a) {
+	switch {
+	case span.Kind() == ptrace.SpanKindClient && a.messagingType != "":
+		record.Flags |= trace.Broker
+	case isCall(span.Kind(), &a):
 		record.Flags |= trace.Call
 		called := r.peer(resource.Service, &a)
 		record.Peer = called.number
@@ -160,17 +179,35 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	return record, Accepted
 }
 
-// attributes are those of a span that say whom it is about and how it ended.
+// saysMore says whether the attributes of a span that did not fail say anything that its resource does not. The attributes are
+// most of what there is to read of a span.
+func saysMore(kind ptrace.SpanKind, in layer.Layer) bool {
+	switch kind {
+	case ptrace.SpanKindServer, ptrace.SpanKindInternal, ptrace.SpanKindConsumer:
+		return in == layer.Unknown || in == layer.Platform
+	default:
+		return true
+	}
+}
+
+// attributes are those of a span that say whom it is about and how it ended. Of those with a former name, the current one counts.
 type attributes struct {
 	evidence layer.Evidence
 
-	peerService   string // service.peer.name, peer.service
-	dbSystem      string
-	dbNamespace   string
-	serverAddress string
-	messagingType string // messaging.operation.type, messaging.operation
-	errorType     string
+	peerService   text // service.peer.name, peer.service
+	dbSystem      text // db.system.name, db.system
+	dbNamespace   text // db.namespace, db.name
+	function      text // faas.invoked_name
+	host          text // server.address, net.peer.name, http.host
+	url           text // url.full, http.url
+	service       text // rpc.service
+	peerAddress   text // network.peer.address, net.sock.peer.addr, net.peer.ip
+	messagingType text // messaging.operation.type, messaging.operation
+	errorType     text
 }
+
+// text is the value of an attribute.
+type text = string
 
 func read(from pcommon.Map) attributes {
 	var a attributes
@@ -178,69 +215,72 @@ func read(from pcommon.Map) attributes {
 		a.evidence.Add(key)
 		switch key {
 		case "service.peer.name":
-			a.peerService = text(value)
+			set(&a.peerService, value)
 		case "peer.service":
-			if a.peerService == "" {
-				a.peerService = text(value)
-			}
+			fill(&a.peerService, value)
 		case "db.system.name":
-			a.dbSystem = text(value)
+			set(&a.dbSystem, value)
 		case "db.system":
-			if a.dbSystem == "" {
-				a.dbSystem = text(value)
-			}
+			fill(&a.dbSystem, value)
 		case "db.namespace":
-			a.dbNamespace = text(value)
+			set(&a.dbNamespace, value)
 		case "db.name":
-			if a.dbNamespace == "" {
-				a.dbNamespace = text(value)
-			}
+			fill(&a.dbNamespace, value)
+		case "faas.invoked_name":
+			set(&a.function, value)
 		case "server.address":
-			a.serverAddress = text(value)
-		case "net.peer.name":
-			if a.serverAddress == "" {
-				a.serverAddress = text(value)
-			}
+			set(&a.host, value)
+		case "net.peer.name", "http.host":
+			fill(&a.host, value)
+		case "url.full":
+			set(&a.url, value)
+		case "http.url":
+			fill(&a.url, value)
+		case "rpc.service":
+			set(&a.service, value)
+		case "network.peer.address":
+			set(&a.peerAddress, value)
+		case "net.sock.peer.addr", "net.peer.ip":
+			fill(&a.peerAddress, value)
 		case "messaging.operation.type":
-			a.messagingType = text(value)
+			set(&a.messagingType, value)
 		case "messaging.operation":
-			if a.messagingType == "" {
-				a.messagingType = text(value)
-			}
+			fill(&a.messagingType, value)
 		case "error.type":
-			a.errorType = text(value)
+			set(&a.errorType, value)
 		}
 	}
 	return a
 }
 
-// isCall tells calls from other outgoing work: a consumer's receive and settle spans are of kind CLIENT, but they
-// talk to the broker and stand for no call to a service.
-func isCall(kind ptrace.SpanKind, a *attributes) bool {
-	return kind == ptrace.SpanKindClient && a.messagingType == ""
+// set takes the value of an attribute with a current name.
+func set(to *text, value pcommon.Value) {
+	if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
+		*to = value.Str()
+	}
 }
 
-// peer names who is called, for the case that nobody answers with a span of its own. The sender's own name for the
-// peer comes first, then the database, then the host. A raw address is no name. Who has the name of a service is that service:
-// its span may be late, or sampled away.
+// fill takes the value of an attribute with a former name.
+func fill(to *text, value pcommon.Value) {
+	if *to == "" {
+		set(to, value)
+	}
+}
+
+// isCall tells calls from other work. Instrumentations without kinds call, too, if they say whom.
+func isCall(kind ptrace.SpanKind, a *attributes) bool {
+	return kind == ptrace.SpanKindClient || kind == ptrace.SpanKindUnspecified && (a.peerService != "" || a.dbSystem != "")
+}
+
+// peer names who is called, for the case that nobody answers with a span of its own: by what the sender calls it, then as a
+// database, a function, a host, a remote interface, a network. Who has the name of a service is that service: its span may be
+// late, or sampled away.
 func (r *Reader) peer(caller uint32, a *attributes) peer {
-	key := peerKey{caller: caller, layer: layer.External, name: a.peerService}
-	if a.dbSystem != "" {
-		key.layer = layer.Data
-	}
-	switch {
-	case key.name != "":
-	case a.dbSystem != "":
-		key.system, key.name = a.dbSystem, a.dbNamespace
-		if key.name == "" {
-			key.name = a.serverAddress
-		}
-	case !isAddress(a.serverAddress):
-		key.name = a.serverAddress
-	}
-	if key.name == "" && key.system == "" {
+	key, ok := named(a)
+	if !ok {
 		return peer{}
 	}
+	key.caller = caller
 	if g := r.table.Generation(); g != r.generation {
 		clear(r.peers) // A peer may have become a service.
 		r.generation = g
@@ -248,10 +288,7 @@ func (r *Reader) peer(caller uint32, a *attributes) peer {
 	found, ok := r.peers[key]
 	if !ok {
 		key.name, key.system = strings.Clone(key.name), strings.Clone(key.system)
-		name := strings.Trim(key.system+":"+key.name, ":")
-		if found.number, found.service = r.table.ServiceNamed(name, caller); !found.service {
-			found.number = r.table.Entity(names.Entity{Identity: service.Identity{Name: name}, Layer: key.layer, Peer: true})
-		}
+		found = r.resolve(key)
 		if len(key.name)+len(key.system) <= maxRemembered {
 			remember(r.peers, key, found)
 		}
@@ -259,21 +296,61 @@ func (r *Reader) peer(caller uint32, a *attributes) peer {
 	return found
 }
 
-// isAddress says whether a host is an IP address or this host, which name nobody.
-func isAddress(host string) bool {
-	if host == "localhost" {
-		return true
+// named is what a peer's name is made of, as it stands in the span.
+func named(a *attributes) (key peerKey, ok bool) {
+	key = peerKey{layer: layer.External}
+	if a.dbSystem != "" {
+		key.layer = layer.Data
 	}
-	for i := range len(host) {
-		c := host[i]
-		if c == ':' {
-			return true // No host name has a colon.
-		}
-		if c != '.' && (c < '0' || c > '9') {
-			return false
+	switch {
+	case a.peerService != "":
+		key.name, key.source = a.peerService, names.FromCaller
+	case a.dbSystem != "" && a.dbNamespace != "":
+		key.system, key.name, key.source = a.dbSystem, a.dbNamespace, names.FromDatabase
+	case a.dbSystem != "":
+		key.system, key.name, key.source = a.dbSystem, cmp.Or(a.host, a.peerAddress), names.FromHost
+	case a.function != "":
+		key.name, key.source = a.function, names.FromFunction
+	case !isAddress(a.host):
+		key.name, key.source = a.host, names.FromHost
+	case !isAddress(hostOf(a.url)):
+		key.name, key.source = hostOf(a.url), names.FromHost
+	case a.service != "":
+		key.name, key.source = a.service, names.FromInterface
+	default:
+		key.name, key.source = cmp.Or(a.host, hostOf(a.url), a.peerAddress), names.FromHost
+	}
+	return key, key.name != "" || key.system != ""
+}
+
+// hostOf is the host and port of a URL, without the user.
+func hostOf(url string) string {
+	_, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		return ""
+	}
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest[strings.LastIndexByte(rest, '@')+1:]
+}
+
+// resolve makes a peer of a name as it stands in a span.
+func (r *Reader) resolve(key peerKey) peer {
+	name, source := key.name, key.source
+	if source == names.FromHost {
+		if name, source = host(key.name); name == "" {
+			if key.system == "" {
+				return peer{}
+			}
+			source = names.FromSystem
 		}
 	}
-	return true
+	name = strings.Trim(key.system+":"+name, ":")
+	if number, ok := r.table.ServiceNamed(name, key.caller); ok {
+		return peer{number, true}
+	}
+	return peer{number: r.table.Peer(name, key.layer, source)}
 }
 
 func isTimeout(errorType string) bool {
@@ -305,12 +382,14 @@ func (r *Reader) count(state string) float64 {
 }
 
 func (r *Reader) operation(o names.Operation) uint32 {
-	number, ok := r.operations[o]
-	if !ok {
-		number = r.table.Operation(o)
-		if o.Name = strings.Clone(o.Name); len(o.Name) <= maxRemembered {
-			remember(r.operations, o, number)
-		}
+	// To hash a struct with a text in it takes several times as long as to hash the text.
+	hash := maphash.String(r.seed, o.Name) ^ (uint64(o.Service)<<32|uint64(o.Peer)<<8|uint64(o.Kind))*0x9E3779B97F4A7C15
+	if known, ok := r.operations[hash]; ok && known.Operation == o {
+		return known.number
+	}
+	number := r.table.Operation(o)
+	if o.Name = strings.Clone(o.Name); len(o.Name) <= maxRemembered {
+		remember(r.operations, hash, operation{o, number})
 	}
 	return number
 }
@@ -334,11 +413,4 @@ func remember[K comparable, V any](cache map[K]V, key K, value V) {
 		clear(cache)
 	}
 	cache[key] = value
-}
-
-func text(value pcommon.Value) string {
-	if value.Type() == pcommon.ValueTypeStr {
-		return value.Str()
-	}
-	return ""
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/internal/layer"
 )
@@ -110,10 +111,98 @@ func (e *Events) add(name string, at time.Time, severity plog.SeverityNumber, bo
 
 // Discovered says that an edge was seen for the first time.
 func (e *Events) Discovered(at time.Time, edge dependency.Edge, table *names.Table) {
-	caller, callee := table.EntityOf(edge.Caller), table.EntityOf(edge.Callee)
 	a := e.add("dependency.discovered", at, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s depends on %s (%s).", caller.Name, callee.Name, edge.Type))
-	putEdge(a, caller, callee, edge.Type)
+		fmt.Sprintf("%s depends on %s (%s).", table.EntityOf(edge.Caller).Name, table.EntityOf(edge.Callee).Name, edge.Type))
+	putEdge(a, edge, table)
+	source := table.SourceOf(edge.Callee)
+	a.PutStr("callee.source", source.String())
+	a.PutDouble("callee.confidence", source.Confidence())
+}
+
+// Changed is a dependency, or without a caller a service, that came into another state.
+type Changed struct {
+	dependency.Edge
+	State, Previous health.State
+	Reason          health.Reason
+	Origin          Origin
+	Onset, Now      time.Time
+	// Share is the share of calls that fail or are slow, and Past what it used to be; Slow is from when on a call is slow.
+	Share, Past float64
+	Slow        time.Duration
+	Suspects    []Suspect
+	Change      *Change
+	Traces      []pcommon.TraceID
+}
+
+// isTrouble says whether somebody should look at it.
+func (c *Changed) isTrouble() bool { return c.State.IsBad() || c.Reason == health.Silence }
+
+// StateChanged announces that a dependency is in another state.
+func (e *Events) StateChanged(c Changed, table *names.Table) {
+	c.Suspects = c.Suspects[:min(len(c.Suspects), maxSuspects)]
+	severity := plog.SeverityNumberInfo
+	switch {
+	case c.State == health.Failing:
+		severity = plog.SeverityNumberError
+	case c.isTrouble():
+		severity = plog.SeverityNumberWarn
+	}
+	a := e.add("dependency.state_changed", c.Now, severity, c.sentence(table))
+	putEdge(a, c.Edge, table)
+	a.PutStr("state", c.State.String())
+	a.PutStr("previous_state", c.Previous.String())
+	putUnlessEmpty(a, "reason", c.Reason.String())
+	putUnlessEmpty(a, "origin", string(c.Origin))
+	if !c.isTrouble() {
+		return
+	}
+	a.PutStr("dependency.onset", clock(c.Onset))
+	if c.Reason != health.Silence {
+		a.PutDouble("dependency.bad_share", c.Share)
+		a.PutDouble("dependency.past_bad_share", c.Past)
+	}
+	putSuspects(a, c.Suspects)
+	putChange(a, c.Change)
+	putTraces(a, "dependency.bad_calls.trace_ids", c.Traces)
+}
+
+// sentence says how the dependency is, and who is to be asked.
+func (c *Changed) sentence(table *names.Table) string {
+	callee := table.EntityOf(c.Callee).Name
+	what := "Calls from " + table.EntityOf(c.Caller).Name + " to " + callee
+	if c.Caller == names.None {
+		what = "Requests to " + callee
+	}
+	if !c.isTrouble() {
+		return what + " are as they used to be."
+	}
+	since := c.Onset.UTC().Format("15:04:05")
+	var b strings.Builder
+	switch c.Reason {
+	case health.Silence:
+		fmt.Fprintf(&b, "%s have stopped coming, since %s.", what, since)
+		return b.String()
+	case health.Latency:
+		fmt.Fprintf(&b, "%s are slow: %s take longer than %s (before: %s), since %s", what, percent(c.Share), rough(c.Slow), percent(c.Past), since)
+	default:
+		fmt.Fprintf(&b, "%s fail: %s of them (before: %s), since %s", what, percent(c.Share), percent(c.Past), since)
+	}
+	if len(c.Suspects) > 0 {
+		fmt.Fprintf(&b, "; the likely cause is %s (%s): %s", c.Suspects[0].Name, c.Suspects[0].Layer, phrase(c.Suspects[0]))
+	}
+	b.WriteString(".")
+	writeChange(&b, c.Change)
+	return b.String()
+}
+
+// rough writes a duration with two digits.
+func rough(d time.Duration) string {
+	for unit := time.Second; unit >= time.Microsecond; unit /= 10 {
+		if d >= unit {
+			return d.Round(unit / 10).String()
+		}
+	}
+	return d.String()
 }
 
 // VersionChanged says that a version served for the first time.
@@ -148,17 +237,8 @@ func (e *Events) BurnStarted(s Started) {
 		a.PutDouble("slo.error_budget.exhaustion", s.Exhaustion)
 	}
 	putSuspects(a, s.Suspects)
-	if c := s.Change; c != nil {
-		a.PutStr("change.kind", "version")
-		a.PutStr("change.service.name", c.Service.Name)
-		a.PutStr("change.time", clock(c.At))
-	}
-	if len(s.Traces) > 0 {
-		ids := a.PutEmptySlice("slo.bad_events.trace_ids")
-		for _, id := range s.Traces {
-			ids.AppendEmpty().SetStr(id.String())
-		}
-	}
+	putChange(a, s.Change)
+	putTraces(a, "slo.bad_events.trace_ids", s.Traces)
 	putUnlessEmpty(a, "url.runbook", s.Runbook)
 }
 
@@ -188,9 +268,7 @@ func sentence(s Started) string {
 		whose = "it began in " + first.Name + " itself"
 	}
 	fmt.Fprintf(&b, "; %s (%s): %s.", whose, first.Layer, phrase(first))
-	if c := s.Change; c != nil {
-		fmt.Fprintf(&b, " Just before, %s changed from version %s to %s.", c.Service.Name, c.Previous, c.Version)
-	}
+	writeChange(&b, s.Change)
 	switch {
 	case s.Remaining <= 0:
 		b.WriteString(" The error budget is gone.")
@@ -200,8 +278,17 @@ func sentence(s Started) string {
 	return b.String()
 }
 
+func writeChange(b *strings.Builder, c *Change) {
+	if c != nil {
+		fmt.Fprintf(b, " Just before, %s changed from version %s to %s.", c.Service.Name, c.Previous, c.Version)
+	}
+}
+
 // phrase says what was seen of a suspect, so that a person can check it.
 func phrase(s Suspect) string {
+	if s.Operation == "" {
+		return fmt.Sprintf("none of the bad calls says more, since %s", s.Since.UTC().Format("15:04:05"))
+	}
 	return fmt.Sprintf("%s of the bad events %s, since %s", percent(s.Score), seen(s), s.Since.UTC().Format("15:04:05"))
 }
 
@@ -238,6 +325,24 @@ func putSuspects(a pcommon.Map, suspects []Suspect) {
 	}
 }
 
+func putChange(a pcommon.Map, c *Change) {
+	if c != nil {
+		a.PutStr("change.kind", "version")
+		a.PutStr("change.service.name", c.Service.Name)
+		a.PutStr("change.time", clock(c.At))
+	}
+}
+
+func putTraces(a pcommon.Map, key string, traces []pcommon.TraceID) {
+	if len(traces) == 0 {
+		return
+	}
+	ids := a.PutEmptySlice(key)
+	for _, id := range traces {
+		ids.AppendEmpty().SetStr(id.String())
+	}
+}
+
 func putObjective(a pcommon.Map, o Objective) {
 	a.PutStr("slo.name", o.Name)
 	a.PutStr("slo.service", o.Service)
@@ -246,16 +351,30 @@ func putObjective(a pcommon.Map, o Objective) {
 	}
 }
 
-func putEdge(a pcommon.Map, caller, callee names.Entity, t dependency.Type) {
-	a.PutStr("caller.service.name", caller.Name)
+// putEdge names both sides. A service without a caller stands for itself.
+func putEdge(a pcommon.Map, edge dependency.Edge, table *names.Table) {
+	caller, callee := table.EntityOf(edge.Caller), table.EntityOf(edge.Callee)
+	putUnlessEmpty(a, "caller.service.name", caller.Name)
 	putUnlessEmpty(a, "caller.service.namespace", caller.Namespace)
 	putUnlessEmpty(a, "caller.deployment.environment.name", caller.Environment)
 	a.PutStr("callee.service.name", callee.Name)
 	putUnlessEmpty(a, "callee.service.namespace", callee.Namespace)
 	putUnlessEmpty(a, "callee.deployment.environment.name", callee.Environment)
 	putUnlessEmpty(a, "caller.layer", caller.Layer.String())
-	putUnlessEmpty(a, "callee.layer", callee.Layer.String())
-	a.PutStr("dependency.type", t.String())
+	putUnlessEmpty(a, "callee.layer", calleeLayer(edge, callee).String())
+	if edge.Caller != names.None {
+		a.PutStr("dependency.type", edge.Type.String())
+	}
+}
+
+// calleeLayer is the callee's; of callees beyond the bound, that which the type of the dependency says.
+func calleeLayer(edge dependency.Edge, callee names.Entity) layer.Layer {
+	if edge.Callee != names.Other {
+		return callee.Layer
+	}
+	return map[dependency.Type]layer.Layer{
+		dependency.RPC: layer.Application, dependency.Messaging: layer.Application, dependency.Database: layer.Data, dependency.External: layer.External,
+	}[edge.Type]
 }
 
 func putUnlessEmpty(a pcommon.Map, key, value string) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/internal/layer"
 )
@@ -18,21 +19,23 @@ import (
 type Declaration struct{ Name, Unit, Description string }
 
 var (
-	dependencyCalls    = Declaration{"dependency.calls", "{call}", "Calls from one service to another, or to a peer that sends no telemetry. A sampled span counts as often as it says."}
-	dependencyDuration = Declaration{"dependency.duration", "s", "How long the calls took, as an exponential histogram with exemplars."}
-	sloEvents          = Declaration{"slo.events", "{event}", "The good and bad events of an objective."}
-	sloBlamed          = Declaration{"slo.bad_events.blamed", "{event}", "The bad events of an objective by the culprit in which they began."}
-	sloObjective       = Declaration{"slo.objective", "", "The share of events that should be good."}
-	sloBurnRate        = Declaration{"slo.burn_rate", "", "The share of bad events over a window, divided by the share that the objective allows. Absent while the window has no data."}
-	sloRemaining       = Declaration{"slo.error_budget.remaining", "", "The share of the error budget that is left in the objective's window. Negative when overspent."}
-	sloExhaustion      = Declaration{"slo.error_budget.exhaustion", "s", "The time until the error budget is gone at the present burn rate. Absent where it will not be."}
-	sloCoverage        = Declaration{"slo.coverage", "", "The share of the objective's window that was measured at all."}
-	sloFiring          = Declaration{"slo.alert.firing", "", "1 while a burn of this severity goes on, 0 otherwise."}
+	dependencyCalls     = Declaration{"dependency.calls", "{call}", "Calls from one service to another, or to a peer that sends no telemetry. A sampled span counts as often as it says."}
+	dependencyDuration  = Declaration{"dependency.duration", "s", "How long the calls took, as an exponential histogram with exemplars."}
+	dependencyHealth    = Declaration{"dependency.health", "", "1 for the state that a dependency, or without a caller a service, is in, and 0 for the others."}
+	dependencyConfident = Declaration{"dependency.confidence", "", "How sure it is that calls went where they are counted: 1 for those that both sides told of, less for those to a peer that is known by its address, 0 for those to a service whose span is missing."}
+	sloEvents           = Declaration{"slo.events", "{event}", "The good and bad events of an objective."}
+	sloBlamed           = Declaration{"slo.bad_events.blamed", "{event}", "The bad events of an objective by the culprit in which they began."}
+	sloObjective        = Declaration{"slo.objective", "", "The share of events that should be good."}
+	sloBurnRate         = Declaration{"slo.burn_rate", "", "The share of bad events over a window, divided by the share that the objective allows. Absent while the window has no data."}
+	sloRemaining        = Declaration{"slo.error_budget.remaining", "", "The share of the error budget that is left in the objective's window. Negative when overspent."}
+	sloExhaustion       = Declaration{"slo.error_budget.exhaustion", "s", "The time until the error budget is gone at the present burn rate. Absent where it will not be."}
+	sloCoverage         = Declaration{"slo.coverage", "", "The share of the objective's window that was measured at all."}
+	sloFiring           = Declaration{"slo.alert.firing", "", "1 while a burn of this severity goes on, 0 otherwise."}
 )
 
 var declarations = []Declaration{
-	dependencyCalls, dependencyDuration, sloEvents, sloBlamed, sloObjective, sloBurnRate, sloRemaining, sloExhaustion,
-	sloCoverage, sloFiring,
+	dependencyCalls, dependencyDuration, dependencyHealth, dependencyConfident, sloEvents, sloBlamed, sloObjective, sloBurnRate, sloRemaining, sloExhaustion,
+	sloCoverage, sloFiring, graphTotal, graphFailed, graphServer, graphClient,
 }
 
 // Declarations are all metrics that are emitted.
@@ -110,12 +113,14 @@ type Metrics struct {
 	start, now pcommon.Timestamp
 	sums       map[string]pmetric.NumberDataPointSlice
 	gauges     map[string]pmetric.NumberDataPointSlice
+	histograms map[string]pmetric.HistogramDataPointSlice
 	durations  pmetric.ExponentialHistogramDataPointSlice
 	hasAny     bool
+	delta      bool
 }
 
-// NewMetrics returns an empty collection.
-func NewMetrics(scope, version string, start, now time.Time) *Metrics {
+// NewMetrics returns an empty collection. delta is the temporality of dependencies.
+func NewMetrics(scope, version string, start, now time.Time, delta bool) *Metrics {
 	m := pmetric.NewMetrics()
 	sm := m.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty()
 	sm.Scope().SetName(scope)
@@ -123,7 +128,9 @@ func NewMetrics(scope, version string, start, now time.Time) *Metrics {
 	return &Metrics{
 		metrics: m, slice: sm.Metrics(),
 		start: pcommon.NewTimestampFromTime(start), now: pcommon.NewTimestampFromTime(now),
-		sums: map[string]pmetric.NumberDataPointSlice{}, gauges: map[string]pmetric.NumberDataPointSlice{},
+		delta: delta,
+		sums:  map[string]pmetric.NumberDataPointSlice{}, gauges: map[string]pmetric.NumberDataPointSlice{},
+		histograms: map[string]pmetric.HistogramDataPointSlice{},
 	}
 }
 
@@ -135,9 +142,8 @@ func (m *Metrics) Len() int { return m.metrics.DataPointCount() }
 
 // Dependency adds one series of calls.
 func (m *Metrics) Dependency(key dependency.Key, s *dependency.Series, table *names.Table) {
-	caller, callee := table.EntityOf(key.Caller), table.EntityOf(key.Callee)
 	put := func(a pcommon.Map) {
-		putEdge(a, caller, callee, key.Type)
+		putEdge(a, key.Edge, table)
 		if key.Failed {
 			a.PutStr("outcome", "failure")
 			putUnlessEmpty(a, "error.type", table.TextOf(key.ErrorType))
@@ -146,6 +152,7 @@ func (m *Metrics) Dependency(key dependency.Key, s *dependency.Series, table *na
 		}
 	}
 	calls := m.sum(dependencyCalls)
+	calls.SetStartTimestamp(pcommon.Timestamp(s.Start))
 	calls.SetIntValue(int64(math.Round(s.Calls)))
 	put(calls.Attributes())
 	for _, side := range []struct {
@@ -154,10 +161,42 @@ func (m *Metrics) Dependency(key dependency.Key, s *dependency.Series, table *na
 	}{{"caller", &s.Caller}, {"callee", &s.Callee}} {
 		if side.Observed() {
 			p := m.duration(side.Side)
+			p.SetStartTimestamp(pcommon.Timestamp(s.Start))
 			put(p.Attributes())
 			p.Attributes().PutStr("side", side.name)
 		}
 	}
+}
+
+// Origin says whether a callee is in trouble by itself.
+type Origin string
+
+// The origins. A dependency that is well has none.
+const (
+	Self       Origin = "self"
+	Propagated Origin = "propagated"
+)
+
+// Health adds whether a dependency is under a condition.
+func (m *Metrics) Health(edge dependency.Edge, state health.State, reason health.Reason, origin Origin, is bool, table *names.Table) {
+	p := m.point(dependencyHealth)
+	p.SetIntValue(0)
+	if is {
+		p.SetIntValue(1)
+	}
+	a := p.Attributes()
+	putEdge(a, edge, table)
+	a.PutStr("state", state.String())
+	putUnlessEmpty(a, "reason", reason.String())
+	putUnlessEmpty(a, "origin", string(origin))
+}
+
+// Confidence adds how sure an edge is.
+func (m *Metrics) Confidence(edge dependency.Edge, confidence float64, table *names.Table) {
+	p := m.point(dependencyConfident)
+	p.SetDoubleValue(confidence)
+	putEdge(p.Attributes(), edge, table)
+	p.Attributes().PutStr("callee.source", table.SourceOf(edge.Callee).String())
 }
 
 // Objective adds where an objective stands.
@@ -212,7 +251,7 @@ func (m *Metrics) sum(k Declaration) pmetric.NumberDataPoint {
 	if !ok {
 		sum := m.metric(k).SetEmptySum()
 		sum.SetIsMonotonic(true)
-		sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		sum.SetAggregationTemporality(m.temporality(k))
 		points = sum.DataPoints()
 		m.sums[k.Name] = points
 	}
@@ -223,6 +262,13 @@ func (m *Metrics) sum(k Declaration) pmetric.NumberDataPoint {
 }
 
 func (m *Metrics) gauge(k Declaration, o Objective) pmetric.NumberDataPoint {
+	p := m.point(k)
+	putObjective(p.Attributes(), o)
+	return p
+}
+
+// point is the next one of a gauge.
+func (m *Metrics) point(k Declaration) pmetric.NumberDataPoint {
 	points, ok := m.gauges[k.Name]
 	if !ok {
 		points = m.metric(k).SetEmptyGauge().DataPoints()
@@ -230,7 +276,6 @@ func (m *Metrics) gauge(k Declaration, o Objective) pmetric.NumberDataPoint {
 	}
 	p := points.AppendEmpty()
 	p.SetTimestamp(m.now)
-	putObjective(p.Attributes(), o)
 	return p
 }
 
@@ -238,7 +283,7 @@ func (m *Metrics) duration(side *dependency.Side) pmetric.ExponentialHistogramDa
 	if !m.hasAny {
 		m.hasAny = true
 		h := m.metric(dependencyDuration).SetEmptyExponentialHistogram()
-		h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		h.SetAggregationTemporality(m.temporality(dependencyDuration))
 		m.durations = h.DataPoints()
 	}
 	p := m.durations.AppendEmpty()
@@ -267,6 +312,14 @@ func (m *Metrics) duration(side *dependency.Side) pmetric.ExponentialHistogramDa
 		e.SetSpanID(x.SpanID())
 	}
 	return p
+}
+
+// temporality is that of dependencies as configured; what is owed to an objective is always the whole sum.
+func (m *Metrics) temporality(k Declaration) pmetric.AggregationTemporality {
+	if m.delta && slices.Contains([]Declaration{dependencyCalls, dependencyDuration, graphTotal, graphFailed, graphServer, graphClient}, k) {
+		return pmetric.AggregationTemporalityDelta
+	}
+	return pmetric.AggregationTemporalityCumulative
 }
 
 func (m *Metrics) metric(k Declaration) pmetric.Metric {

@@ -21,6 +21,9 @@ type Binder struct {
 	// key and never change, so that a stranger's service name costs a look-up and no memory.
 	exact map[openslo.Service][]*Span
 	named map[string][]*Span
+	// asked has an entry for each of these lists.
+	askedExact map[openslo.Service]*Asked
+	askedNamed map[string]*Asked
 }
 
 // Compile prepares the indicators of the objectives. The error holds all that can't be prepared, of type [openslo.Errors].
@@ -29,7 +32,10 @@ func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*
 	if err != nil {
 		return nil, fmt.Errorf("prepare OTTL: %w", err)
 	}
-	b := &Binder{exact: map[openslo.Service][]*Span{}, named: map[string][]*Span{}}
+	b := &Binder{
+		exact: map[openslo.Service][]*Span{}, named: map[string][]*Span{},
+		askedExact: map[openslo.Service]*Asked{}, askedNamed: map[string]*Asked{},
+	}
 	c := compiler{parser: parser}
 	for i := range objectives {
 		o := &objectives[i]
@@ -70,6 +76,10 @@ func (b *Binder) index(objectives []openslo.Objective) {
 		spans = append(slices.Clip(spans), b.named[of.Name]...)
 		slices.SortFunc(spans, func(x, y *Span) int { return int(x.objective) - int(y.objective) })
 		b.exact[of] = spans
+		b.askedExact[of] = newAsked(spans)
+	}
+	for name, spans := range b.named {
+		b.askedNamed[name] = newAsked(spans)
 	}
 }
 
@@ -80,6 +90,16 @@ func (b *Binder) Spans(id service.Identity) []*Span {
 		return spans
 	}
 	return b.named[id.Name]
+}
+
+// Asked are the same indicators as those of Spans, or nil if there are none.
+func (b *Binder) Asked(id service.Identity) *Asked {
+	if id.Namespace != "" {
+		if asked, ok := b.askedExact[openslo.Service{Namespace: id.Namespace, Name: id.Name}]; ok {
+			return asked
+		}
+	}
+	return b.askedNamed[id.Name]
 }
 
 // GroupValues are the values by which a group is told from the others of its objective, in the order of its GroupBy. The
@@ -122,7 +142,7 @@ func (c *compiler) condition(o *openslo.Objective, e openslo.Expression) *condit
 		c.refuse(o, e.Source, err.Error(), err)
 		return nil
 	}
-	return &condition{plain: parsePlain(e.Text), ottl: parsed}
+	return &condition{plain: tabulate(parsePlain(e.Text)), ottl: parsed}
 }
 
 func (c *compiler) value(o *openslo.Objective, e openslo.Expression) *value {

@@ -3,6 +3,7 @@ package sli
 import (
 	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlspan"
@@ -28,11 +29,15 @@ func answerOf(b bool) answer {
 // plain is a condition that is evaluated without OTTL.
 type plain interface {
 	ask(tctx *ottlspan.TransformContext) answer
+	// isAbout says whether the answer depends on nothing but what is in these places of the span.
+	isAbout(places ...place) bool
 }
 
 type constant answer
 
 func (c constant) ask(*ottlspan.TransformContext) answer { return answer(c) }
+
+func (c constant) isAbout(...place) bool { return true }
 
 // all is terms joined by and. Like OTTL it asks no further than it must.
 type all []plain
@@ -46,6 +51,8 @@ func (a all) ask(tctx *ottlspan.TransformContext) answer {
 	return yes
 }
 
+func (a all) isAbout(places ...place) bool { return areAbout(a, places) }
+
 // some is terms joined by or.
 type some []plain
 
@@ -58,7 +65,15 @@ func (s some) ask(tctx *ottlspan.TransformContext) answer {
 	return no
 }
 
+func (s some) isAbout(places ...place) bool { return areAbout(s, places) }
+
+func areAbout(terms []plain, places []place) bool {
+	return !slices.ContainsFunc(terms, func(term plain) bool { return !term.isAbout(places...) })
+}
+
 type negation struct{ of plain }
+
+func (n negation) isAbout(places ...place) bool { return n.of.isAbout(places...) }
 
 func (n negation) ask(tctx *ottlspan.TransformContext) answer {
 	switch n.of.ask(tctx) {
@@ -83,6 +98,11 @@ func (c *comparison) ask(tctx *ottlspan.TransformContext) answer {
 		right = &read
 	}
 	return compare(&left, right, c.op)
+}
+
+func (c *comparison) isAbout(places ...place) bool {
+	is := func(o operand) bool { return o.place == nowhere || slices.Contains(places, o.place) }
+	return is(c.left) && is(c.right)
 }
 
 // operator has a bit for each order of left and right in which the comparison is true.

@@ -81,7 +81,7 @@ func sameAsOTTL(t *testing.T, parser ottl.Parser[*ottlspan.TransformContext], sp
 	if err != nil {
 		return false
 	}
-	p := parsePlain(text)
+	p := tabulate(parsePlain(text))
 	if p == nil {
 		return false
 	}
@@ -112,7 +112,7 @@ func TestPlainSaysWhatOTTLSays(t *testing.T) {
 		sameAsOTTL(t, parser, spans, text)
 	}
 	for _, text := range []string{`name == "a\"b"`, `(kind) == 2`, `attributes["map"]["a"] == 1`, `attributes["whole"] == -1`} {
-		assert.Nil(t, parsePlain(text), text)
+		assert.Nil(t, tabulate(parsePlain(text)), text)
 	}
 }
 

@@ -24,9 +24,12 @@ const (
 	Call
 	// ToService says that the peer of a call is a service that sends telemetry, whether or not its span is here.
 	ToService
+	// Broker says that the span is about the broker of a message: it receives or settles, and neither calls nor answers anybody.
+	Broker
 )
 
-// Record is what is kept of a span until its trace is decided.
+// Record is what is kept of a span until its trace is decided. It fills one line of the processor's cache, and has no pointers,
+// so that the garbage collector does not look at it.
 type Record struct {
 	ID, Parent uint64
 	// Start and End are nanoseconds since the epoch; End is never before Start.
@@ -35,10 +38,8 @@ type Record struct {
 	Count float64
 	// Service, Operation, Peer and ErrorType are numbers of a names.Table.
 	Service, Operation, Peer, ErrorType uint32
-	// Marks and Links are the heads of lists that the span's shard holds; 0 is the empty list.
-	Marks, Links uint32
-	// Next chains the records of one trace while they are held.
-	Next  uint32
+	// Marks is the number, in a marks.Table, of what objectives say of the span.
+	Marks uint32
 	Kind  uint8
 	Layer layer.Layer
 	Flags Flags
@@ -46,6 +47,11 @@ type Record struct {
 
 // SpanKind is the record's kind as pdata has it.
 func (r *Record) SpanKind() ptrace.SpanKind { return ptrace.SpanKind(r.Kind) }
+
+// IsOutgoing says whether the span stands for one call or message alone.
+func (r *Record) IsOutgoing() bool {
+	return r.SpanKind() == ptrace.SpanKindClient || r.SpanKind() == ptrace.SpanKindProducer
+}
 
 // Number makes an integer of a span ID; 0 is the invalid one.
 func Number(id pcommon.SpanID) uint64 { return binary.LittleEndian.Uint64(id[:]) }
@@ -197,6 +203,9 @@ func (t *Trace) measure() {
 func (t *Trace) Async(i int32) bool {
 	return t.Spans[i].SpanKind() == ptrace.SpanKindConsumer
 }
+
+// At returns the index of the span with this ID, or None.
+func (t *Trace) At(id uint64) int32 { return t.index.get(id) }
 
 // Remote returns the first child of span i that belongs to another service, or None.
 func (t *Trace) Remote(i int32) int32 {

@@ -1,6 +1,6 @@
 // Package tracetest writes traces as text for tests: one span a line.
 //
-//	id parent service kind start-end [failed] [timeout] [peer=name] [layer=name] [op=name]
+//	id parent service kind start-end [failed] [timeout] [broker] [peer=name] [layer=name] [op=name]
 //
 // Times are milliseconds. The parent of a root is "-".
 package tracetest
@@ -64,6 +64,8 @@ func Records(table *names.Table, text string) []trace.Record {
 				r.Flags |= trace.Failed
 			case "timeout":
 				r.Flags |= trace.Failed | trace.TimedOut
+			case "broker":
+				r.Flags = r.Flags&^trace.Call | trace.Broker
 			case "layer":
 				r.Layer, _ = layer.Parse(value)
 			case "peer":

@@ -3,23 +3,24 @@ package usual
 
 import (
 	"math"
-	"math/bits"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/scale"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 )
 
 const (
-	// stepsPerOctave sets the resolution of a self time: 4 steps are within 19 %, far below what makes a request slow.
-	stepsPerOctave = 4
-	// octaves from 1 µs on reach 67 s: what is longer is as slow as that.
-	octaves = 26
-	steps   = octaves * stepsPerOctave
+	// steps is the resolution of a self time.
+	steps = scale.Steps
 	// halfLife is the age in nanoseconds at which what was seen counts half: short against a day, so that the past of another
 	// load does not count. What lasts longer becomes usual, so bad traces had better not be added.
 	halfLife = 600e9
 	// enough is how many spans make a median that says something.
 	enough = 20
+	// plenty is how many traces that begin with the same operation are looked at between two merges; of those beyond, one in
+	// thinned, which then counts that often.
+	plenty  = 64
+	thinned = 8
 	// maxCalls bounds the pairs of operations that are remembered. What goes beyond is taken for as usual as can be.
 	maxCalls = 100_000
 )
@@ -31,15 +32,28 @@ type Call struct{ From, To uint32 }
 type Sample struct {
 	self  map[uint32]*[steps]uint32
 	calls map[Call]float64
+	// traces is how many traces began with each operation.
+	traces map[uint32]uint32
 }
 
 // NewSample returns an empty sample.
 func NewSample() *Sample {
-	return &Sample{self: map[uint32]*[steps]uint32{}, calls: map[Call]float64{}}
+	return &Sample{self: map[uint32]*[steps]uint32{}, calls: map[Call]float64{}, traces: map[uint32]uint32{}}
 }
 
-// Add adds the spans of t.
+// Add adds the spans of t. Of traces that begin alike and come by the hundred, one stands for several: a median does not need
+// them all.
 func (s *Sample) Add(t *trace.Trace) {
+	root := t.Spans[0].Operation
+	n := s.traces[root]
+	s.traces[root] = n + 1
+	weight := uint32(1)
+	if n >= plenty {
+		if n%thinned != 0 {
+			return
+		}
+		weight = thinned
+	}
 	for i := range t.Spans {
 		operation := t.Spans[i].Operation
 		h := s.self[operation]
@@ -47,11 +61,11 @@ func (s *Sample) Add(t *trace.Trace) {
 			h = new([steps]uint32)
 			s.self[operation] = h
 		}
-		h[step(t.Self[i])]++
+		h[scale.Step(t.Self[i])] += weight
 		if parent := t.Parent[i]; parent != trace.None {
 			call := Call{t.Spans[parent].Operation, operation}
 			if n, known := s.calls[call]; known || len(s.calls) < maxCalls {
-				s.calls[call] = n + 1
+				s.calls[call] = n + float64(weight)
 			}
 		}
 	}
@@ -93,6 +107,7 @@ func (p *Past) Merge(now int64, sample *Sample) {
 		}
 	}
 	clear(sample.calls)
+	clear(sample.traces)
 }
 
 // fade lets the past count less, once in so many seconds that it costs next to nothing.
@@ -171,25 +186,8 @@ func median(h *[steps]float32) operation {
 	half := total / 2
 	for i, n := range h {
 		if half -= float64(n); half <= 0 && n > 0 {
-			return operation{seen: total, self: upper(i)}
+			return operation{seen: total, self: scale.Upper(i)}
 		}
 	}
 	return operation{}
-}
-
-// step is the place of a duration on a scale of quarter octaves from 1 µs on.
-func step(ns int64) int {
-	us := uint64(max(0, ns)) / 1000
-	if us == 0 {
-		return 0
-	}
-	octave := bits.Len64(us) - 1
-	quarter := int(us << 2 >> octave & 3) // The two bits below the leading one.
-	return min(octave*stepsPerOctave+quarter, steps-1)
-}
-
-// upper is the upper end of a step in nanoseconds.
-func upper(step int) int64 {
-	octave, quarter := step/stepsPerOctave, step%stepsPerOctave
-	return int64(float64(uint64(1)<<octave) * (1 + float64(quarter+1)/stepsPerOctave) * 1000)
 }

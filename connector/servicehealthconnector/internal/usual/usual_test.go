@@ -2,7 +2,6 @@ package usual
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -27,6 +26,22 @@ func TestTheUsualSelfTimeIsTheMedian(t *testing.T) {
 	self, known := past.View().Self(tree.Spans[0].Operation)
 	assert.True(t, known)
 	assert.InEpsilon(t, 10e6, self, 0.25, "40 % of slow ones do not move it")
+}
+
+func TestOfManyTracesSomeStandForAll(t *testing.T) {
+	table := names.New()
+	sample, past := NewSample(), NewPast()
+	tree := tracetest.Build(table, `a - catalog server 0-10 op=get
+		b a catalog client 2-8 op=select`)
+	const n = 10_000
+	for range n {
+		sample.Add(tree)
+	}
+	past.Merge(begin, sample)
+	view := past.View()
+	root := tree.Spans[0].Operation
+	assert.InDelta(t, n, view.self[root].seen, thinned)
+	assert.InDelta(t, 1, view.Calls(root, tree.Spans[1].Operation), 1e-9)
 }
 
 func TestTooLittleIsNotKnown(t *testing.T) {
@@ -77,22 +92,6 @@ func TestThePastFades(t *testing.T) {
 	assert.InEpsilon(t, 900e6, self, 0.25, "after three half-lives, 400 outweigh 1000")
 	past.Merge(begin+40*halfLife, sample)
 	assert.Empty(t, past.self, "what has not run for long is forgotten")
-}
-
-func TestStepsCoverEveryDuration(t *testing.T) {
-	last := 0
-	for ns := int64(1); ns < int64(100*time.Second); ns += max(1, ns/50) {
-		s := step(ns)
-		assert.GreaterOrEqual(t, s, last)
-		if ns > 8000 && s < steps-1 { // Below, a step is finer than a microsecond.
-			assert.LessOrEqual(t, s-last, 1, "no step is left out, at %s", time.Duration(ns))
-			assert.LessOrEqual(t, ns, upper(s)+1000)
-			assert.GreaterOrEqual(t, float64(ns)*1.26, float64(upper(s)))
-		}
-		last = s
-	}
-	assert.Equal(t, 0, step(-5))
-	assert.Equal(t, steps-1, step(int64(time.Hour)))
 }
 
 func BenchmarkAdd(b *testing.B) {

@@ -1,0 +1,274 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/suspect"
+	"github.com/throughline-otel/throughline/internal/layer"
+)
+
+// suspicious is for how long, in nanoseconds, what spoke against somebody counts when a dependency changes its state.
+const suspicious = int64(45 * time.Second)
+
+// dependencies knows of each edge what it counted and how it is. The ticks own it.
+type dependencies struct {
+	totals *dependency.Totals
+	limits []Limit
+	// graph says that calls are to be told as service_graph does, too.
+	graph bool
+	// edges are those that are watched, in the order in which they were first seen.
+	edges   []dependency.Edge
+	watched map[dependency.Edge]*watched
+	// closed is when the present slot began; seen says that anything at all was seen in it.
+	closed int64
+	seen   bool
+}
+
+// watched is one edge, or the requests to one service.
+type watched struct {
+	health.Watch
+	tally *suspect.Tally
+	// told are the conditions under which the edge has been, each a series of its own.
+	told []condition
+}
+
+// condition is a state with what is said of it.
+type condition struct {
+	state  health.State
+	reason health.Reason
+	origin report.Origin
+}
+
+// evidence says that a bad call along an edge began with a culprit.
+type evidence struct {
+	edge    dependency.Edge
+	verdict blame.Verdict
+	at      int64
+	trace   pcommon.TraceID
+}
+
+func newDependencies(s Settings, start int64) *dependencies {
+	return &dependencies{
+		totals:  dependency.NewTotals(start, int64(s.Silence), s.Delta),
+		limits:  s.Limits,
+		graph:   s.ServiceGraph,
+		watched: map[dependency.Edge]*watched{},
+		closed:  start,
+	}
+}
+
+// take moves what a decider saw since the last tick to the edges. The decider is locked.
+func (ds *dependencies) take(d *decider, table *names.Table) {
+	d.book.Recents(func(edge dependency.Edge, r *dependency.Recent) {
+		ds.seen = true
+		ds.of(edge, table).Add(r)
+	})
+	for _, e := range d.evidence {
+		if w := ds.watched[e.edge]; w != nil {
+			if w.tally == nil {
+				w.tally = suspect.New(suspicious)
+			}
+			w.tally.Add(e.at, e.verdict, 1, e.trace)
+		}
+	}
+	d.evidence = d.evidence[:0]
+}
+
+func (ds *dependencies) of(edge dependency.Edge, table *names.Table) *watched {
+	w := ds.watched[edge]
+	if w == nil {
+		w = &watched{}
+		for i := range ds.limits {
+			if ds.limits[i].applies(edge, table) {
+				w.Limit = ds.limits[i].Limit
+				break
+			}
+		}
+		ds.watched[edge] = w
+		ds.edges = append(ds.edges, edge)
+	}
+	return w
+}
+
+// look closes the present slot, if it is over, and adds an event for each edge whose state has changed.
+func (ds *dependencies) look(now int64, events *report.Events, table *names.Table, c *changes) {
+	if now-ds.closed < health.SlotLength {
+		return
+	}
+	// A time in which nothing came from anywhere says nothing about any of them.
+	seen := ds.seen
+	ds.closed, ds.seen = now, false
+	if !seen {
+		return
+	}
+	for _, edge := range ds.edges {
+		w := ds.watched[edge]
+		before := w.Verdict()
+		verdict, changed := w.Close(now, ds.expected(edge, w))
+		if changed {
+			events.StateChanged(ds.change(now, edge, w, before, verdict, table, c), table)
+		}
+	}
+}
+
+// expected is how many calls of the last minute would have been usual, by what their caller did in that time.
+func (ds *dependencies) expected(edge dependency.Edge, w *watched) float64 {
+	caller := ds.watched[dependency.Entry(edge.Caller)]
+	if edge.Caller == names.None || caller == nil || !caller.Known() || caller.Rate() == 0 {
+		return 0
+	}
+	return w.Rate() / caller.Rate() * caller.Calls()
+}
+
+// tellSlow lets a decider know from when on calls are slow. The decider is locked.
+func (ds *dependencies) tellSlow(d *decider) {
+	for edge, w := range ds.watched {
+		if slow := w.SlowFrom(); slow > 0 {
+			d.book.SetSlow(edge, slow)
+		}
+	}
+}
+
+func (ds *dependencies) change(
+	now int64, edge dependency.Edge, w *watched, before, verdict health.Verdict, table *names.Table, c *changes,
+) report.Changed {
+	changed := report.Changed{
+		Edge: edge, Now: time.Unix(0, now), Onset: time.Unix(0, verdict.Onset),
+		State: verdict.State, Previous: before.State, Reason: verdict.Reason,
+		Share: verdict.Share, Past: verdict.Past, Slow: time.Duration(verdict.Slow),
+	}
+	if !verdict.State.IsBad() && verdict.Reason != health.Silence {
+		return changed
+	}
+	changed.Suspects = ds.suspects(now, edge, w, verdict, table)
+	if verdict.State.IsBad() {
+		changed.Origin = ds.origin(edge, w, now)
+	}
+	first := edge.Callee
+	if w.tally != nil {
+		if ranked, _ := w.tally.Rank(now); len(ranked) > 0 {
+			first = ranked[0].Entity
+		}
+		changed.Traces = w.tally.Traces(now)
+	}
+	if change, ok := c.before(now, first); ok {
+		named := change.named(table)
+		changed.Change = &named
+	}
+	return changed
+}
+
+// suspects are whom the bad calls of late began with; where none of them could be explained, it is the callee, or the caller
+// if that no longer calls.
+func (ds *dependencies) suspects(
+	now int64, edge dependency.Edge, w *watched, verdict health.Verdict, table *names.Table,
+) []report.Suspect {
+	var suspects []report.Suspect
+	if w.tally != nil && verdict.Reason != health.Silence {
+		ranked, _ := w.tally.Rank(now)
+		for _, s := range ranked {
+			entity := table.EntityOf(s.Entity)
+			if s.Layer == layer.Unknown {
+				s.Layer = entity.Layer
+			}
+			suspects = join(suspects, report.Suspect{
+				Name: entity.Name, Peer: entity.Peer, Layer: s.Layer, Reason: s.Reason,
+				Operation: table.OperationOf(s.Operation).Name, Score: s.Score, Since: time.Unix(0, s.Since),
+			})
+		}
+		slices.SortStableFunc(suspects, func(a, b report.Suspect) int { return cmp.Compare(b.Score, a.Score) })
+	}
+	if len(suspects) > 0 {
+		return suspects
+	}
+	who, reason := edge.Callee, blame.Error
+	switch verdict.Reason {
+	case health.Latency:
+		reason = blame.Latency
+	case health.Silence:
+		who, reason = edge.Caller, blame.Missing
+	default:
+	}
+	entity := table.EntityOf(who)
+	return []report.Suspect{{
+		Name: entity.Name, Peer: entity.Peer, Layer: entity.Layer, Reason: reason, Score: 0.5, Since: time.Unix(0, verdict.Onset),
+	}}
+}
+
+// origin says whether the callee passes on what began elsewhere: by what speaks against whom, or else by whether a dependency of
+// the callee is in trouble, too.
+func (ds *dependencies) origin(edge dependency.Edge, w *watched, now int64) report.Origin {
+	if w.tally != nil {
+		if ranked, _ := w.tally.Rank(now); len(ranked) > 0 {
+			if ranked[0].Entity == edge.Callee {
+				return report.Self
+			}
+			return report.Propagated
+		}
+	}
+	for _, other := range ds.edges {
+		if other.Caller == edge.Callee && ds.watched[other].Verdict().State.IsBad() {
+			return report.Propagated
+		}
+	}
+	return report.Self
+}
+
+// tell adds the metrics of all edges, and removes the edges that have left.
+func (ds *dependencies) tell(now int64, metrics *report.Metrics, table *names.Table) (left []dependency.Edge) {
+	type sum struct{ calls, confident float64 }
+	confidence := map[dependency.Edge]*sum{}
+	graph := report.NewServiceGraph()
+	left = ds.totals.Tell(now, func(key dependency.Key, s *dependency.Series) {
+		metrics.Dependency(key, s, table)
+		if ds.graph {
+			graph.Add(key, s, table)
+		}
+		c := confidence[key.Edge]
+		if c == nil {
+			c = &sum{}
+			confidence[key.Edge] = c
+		}
+		c.calls += s.Calls
+		c.confident += s.Confident
+	})
+	metrics.ServiceGraph(graph)
+	for edge, c := range confidence {
+		metrics.Confidence(edge, min(1, c.confident/c.calls), table)
+	}
+	for _, edge := range left {
+		delete(ds.watched, edge)
+	}
+	ds.edges = slices.DeleteFunc(ds.edges, func(edge dependency.Edge) bool { return ds.watched[edge] == nil })
+	for _, edge := range ds.edges {
+		w := ds.watched[edge]
+		verdict := w.Verdict()
+		is := condition{state: verdict.State, reason: verdict.Reason}
+		if verdict.State.IsBad() {
+			is.origin = ds.origin(edge, w, now)
+		}
+		if !slices.Contains(w.told, is) {
+			w.told = append(w.told, is)
+		}
+		for _, state := range health.States() {
+			if bare := (condition{state: state}); bare != is {
+				metrics.Health(edge, bare.state, bare.reason, bare.origin, false, table)
+			}
+		}
+		for _, was := range w.told {
+			if was == is || was != (condition{state: was.state}) {
+				metrics.Health(edge, was.state, was.reason, was.origin, was == is, table)
+			}
+		}
+	}
+	return left
+}

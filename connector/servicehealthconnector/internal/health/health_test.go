@@ -1,0 +1,235 @@
+package health
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/scale"
+)
+
+const begin = int64(1_700_000_000e9)
+
+// traffic is what comes along an edge.
+type traffic struct {
+	random *rand.Rand
+	// perSlot calls come in a slot, of which a share fails and whose durations have this median (ms) and spread (σ of their logarithm).
+	perSlot int
+	failing float64
+	median  float64
+	spread  float64
+	// outliers is the share of calls that take half a second.
+	outliers float64
+}
+
+func newTraffic(seed uint64) *traffic {
+	return &traffic{random: rand.New(rand.NewPCG(seed, 1)), perSlot: 50, median: 20, spread: 0.7}
+}
+
+func (tr *traffic) slot() *dependency.Recent {
+	r := &dependency.Recent{}
+	for range tr.perSlot {
+		r.Calls++
+		r.Squares++
+		if tr.random.Float64() < tr.failing {
+			r.Failed++
+		}
+		took := tr.median * math.Exp(tr.spread*tr.random.NormFloat64())
+		if tr.random.Float64() < tr.outliers {
+			took = 500
+		}
+		r.Took[scale.Step(int64(took*1e6))]++
+	}
+	return r
+}
+
+// run closes slots and returns the changes, with the number of slots until each.
+func run(w *Watch, tr *traffic, now *int64, slots int, expected float64) (changes []Verdict, after []int) {
+	for i := range slots {
+		if tr.perSlot > 0 {
+			w.Add(tr.slot())
+		}
+		*now += SlotLength
+		if v, changed := w.Close(*now, expected); changed {
+			changes, after = append(changes, v), append(after, i+1)
+		}
+	}
+	return changes, after
+}
+
+func learned(tr *traffic) (*Watch, *int64) {
+	w, now := &Watch{}, begin
+	run(w, tr, &now, 120, 0)
+	return w, &now
+}
+
+func TestSteadyTrafficIsHealthy(t *testing.T) {
+	for seed := range uint64(40) {
+		tr := newTraffic(seed)
+		tr.failing = []float64{0, 0.001, 0.05, 0.3}[seed%4]
+		tr.perSlot = []int{3, 20, 500}[seed%3]
+		w, now := &Watch{}, begin
+		changes, _ := run(w, tr, &now, 12*60, 0)
+		assert.Empty(t, changes, "an hour, seed %d", seed)
+		assert.Equal(t, Healthy, w.Verdict().State)
+	}
+}
+
+func TestTroubleIsSeenAndGoesBy(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*traffic)
+		state  State
+		reason Reason
+		within int
+	}{
+		"most calls fail":                     {func(tr *traffic) { tr.failing = 0.8 }, Failing, Errors, 2},
+		"one in seven fails":                  {func(tr *traffic) { tr.failing = 0.15 }, Degraded, Errors, 4},
+		"calls take three times":              {func(tr *traffic) { tr.median *= 3 }, Degraded, Latency, 4},
+		"a third takes very long":             {func(tr *traffic) { tr.spread = 3 }, Degraded, Latency, 4},
+		"all take long where some always did": {func(tr *traffic) { tr.median, tr.spread, tr.outliers = 250, 0.1, 0 }, Degraded, Latency, 3},
+		"they fail and take long":             {func(tr *traffic) { tr.failing, tr.median = 0.9, 900 }, Failing, Errors, 2},
+		"with little traffic":                 {func(tr *traffic) { tr.perSlot, tr.failing = 8, 0.9 }, Failing, Errors, 3},
+		"with very little traffic":            {func(tr *traffic) { tr.perSlot, tr.failing = 2, 1 }, Failing, Errors, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(20) {
+				tr := newTraffic(seed)
+				if strings.Contains(name, "some always did") {
+					tr.outliers = 0.12
+				}
+				w, now := learned(tr)
+				well := *tr
+				start := *now
+				test.change(tr)
+				changes, after := run(w, tr, now, 24, 0)
+				if assert.NotEmpty(t, changes, "seed %d", seed) {
+					assert.LessOrEqual(t, len(changes), 2, "it may become worse, but does not flap")
+					assert.Equal(t, test.state, w.Verdict().State)
+					assert.Equal(t, test.reason, w.Verdict().Reason)
+					assert.LessOrEqual(t, after[0], test.within)
+					assert.InDelta(t, start, changes[0].Onset, float64(3*SlotLength))
+				}
+				well.perSlot = tr.perSlot
+				changes, after = run(w, &well, now, 24, 0)
+				if assert.Len(t, changes, 1, "seed %d", seed) {
+					assert.Equal(t, Healthy, changes[0].State)
+					assert.GreaterOrEqual(t, after[0], calm-2, "not before it has been calm")
+				}
+			}
+		})
+	}
+}
+
+func TestWhatIsNoTrouble(t *testing.T) {
+	for name, change := range map[string]func(*traffic){
+		"a little slower":        func(tr *traffic) { tr.median *= 1.15 },
+		"a few failures":         func(tr *traffic) { tr.failing = 0.02 },
+		"more traffic":           func(tr *traffic) { tr.perSlot *= 20 },
+		"faster":                 func(tr *traffic) { tr.median /= 10 },
+		"too few calls to judge": func(tr *traffic) { tr.perSlot, tr.failing = 0, 1 },
+	} {
+		for seed := range uint64(20) {
+			tr := newTraffic(seed)
+			w, now := learned(tr)
+			change(tr)
+			changes, _ := run(w, tr, now, 36, 0)
+			assert.Empty(t, changes, "%s, seed %d", name, seed)
+		}
+	}
+}
+
+func TestOneBadMomentIsNoTrouble(t *testing.T) {
+	tr := newTraffic(1)
+	w, now := learned(tr)
+	tr.failing = 1
+	changes, _ := run(w, tr, now, 1, 0)
+	assert.Empty(t, changes)
+	tr.failing = 0
+	changes, _ = run(w, tr, now, 24, 0)
+	assert.Empty(t, changes)
+}
+
+// A trace with many calls is one witness, not many.
+func TestCallsOfOneTraceAreNotIndependent(t *testing.T) {
+	tr := newTraffic(1)
+	w, now := learned(tr)
+	slow := &dependency.Recent{Calls: 40, Squares: 2 * 20 * 20}
+	slow.Took[scale.Step(900e6)] = 40
+	for range 2 {
+		w.Add(slow)
+		*now += SlotLength
+		v, changed := w.Close(*now, 0)
+		assert.False(t, changed, "%v", v)
+	}
+}
+
+func TestTroubleDoesNotBecomeUsual(t *testing.T) {
+	tr := newTraffic(1)
+	w, now := learned(tr)
+	tr.failing = 0.6
+	changes, _ := run(w, tr, now, 3*3600/5, 0)
+	assert.Len(t, changes, 1)
+	assert.Equal(t, Failing, w.Verdict().State)
+}
+
+func TestLatencyThatStaysIsUsualAfterAnHour(t *testing.T) {
+	tr := newTraffic(1)
+	w, now := learned(tr)
+	tr.median *= 4
+	run(w, tr, now, 70*60/5, 0)
+	assert.Equal(t, Healthy, w.Verdict().State)
+	changes, _ := run(w, tr, now, 60*60/5, 0)
+	assert.Empty(t, changes)
+}
+
+func TestSilence(t *testing.T) {
+	tr := newTraffic(1)
+	w, now := learned(tr)
+	quiet := *tr
+	quiet.perSlot = 0
+	changes, _ := run(w, &quiet, now, 24, 5)
+	assert.Empty(t, changes, "few calls were to be expected")
+	run(w, tr, now, 12, 0)
+	changes, after := run(w, &quiet, now, 24, 600)
+	assert.Equal(t, []int{12}, after)
+	assert.Equal(t, Unknown, changes[0].State)
+	assert.Equal(t, Silence, changes[0].Reason)
+	changes, _ = run(w, tr, now, 12, 600)
+	assert.Len(t, changes, 1)
+	assert.Equal(t, Healthy, changes[0].State)
+}
+
+func TestLimits(t *testing.T) {
+	tr := newTraffic(1)
+	tr.failing = 0.03
+	w, now := &Watch{Limit: Limit{FailureRate: 0.01}}, begin
+	changes, _ := run(w, tr, &now, 60, 0)
+	assert.Len(t, changes, 1)
+	assert.Equal(t, Degraded, changes[0].State)
+
+	w = &Watch{Limit: Limit{Duration: 10e6}}
+	tr.failing = 0
+	changes, _ = run(w, tr, &now, 60, 0)
+	assert.Len(t, changes, 1)
+	assert.Equal(t, Latency, changes[0].Reason)
+
+	w = &Watch{Limit: Limit{Duration: 1e9, FailureRate: 0.5}}
+	changes, _ = run(w, tr, &now, 60, 0)
+	assert.Empty(t, changes)
+}
+
+func BenchmarkClose(b *testing.B) {
+	tr := newTraffic(1)
+	w, now := learned(tr)
+	r := tr.slot()
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Add(r)
+		*now += SlotLength
+		w.Close(*now, 0)
+	}
+}

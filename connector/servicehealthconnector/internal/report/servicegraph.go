@@ -1,0 +1,169 @@
+package report
+
+import (
+	"math"
+	"slices"
+
+	"github.com/lightstep/go-expohisto/structure"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+)
+
+var (
+	graphTotal  = Declaration{"traces_service_graph_request_total", "", "Calls, under the name and with the attributes that service_graph gives them."}
+	graphFailed = Declaration{"traces_service_graph_request_failed_total", "", "Calls that failed, as service_graph has them."}
+	graphServer = Declaration{"traces_service_graph_request_server", "s", "How long the callee took, as service_graph has it."}
+	graphClient = Declaration{"traces_service_graph_request_client", "s", "How long the caller waited, as service_graph has it."}
+)
+
+// graphBounds are the upper bounds of service_graph's buckets, in seconds.
+var graphBounds = []float64{0.002, 0.004, 0.006, 0.008, 0.01, 0.05, 0.1, 0.2, 0.4, 0.8, 1, 1.4, 2, 5, 10, 15}
+
+// ServiceGraph sums up series as service_graph tells them apart: by names alone.
+type ServiceGraph struct {
+	series map[graphKey]*graphSeries
+}
+
+type graphKey struct {
+	client, server, connection string
+	failed                     bool
+}
+
+type graphSeries struct {
+	calls          float64
+	start          pcommon.Timestamp
+	client, server graphHistogram
+}
+
+type graphHistogram struct {
+	count   uint64
+	sum     float64
+	buckets []uint64
+}
+
+// NewServiceGraph returns an empty one.
+func NewServiceGraph() *ServiceGraph { return &ServiceGraph{series: map[graphKey]*graphSeries{}} }
+
+// Add adds one series of calls.
+func (g *ServiceGraph) Add(key dependency.Key, s *dependency.Series, table *names.Table) {
+	k := graphKey{
+		client: table.EntityOf(key.Caller).Name, server: graphName(key.Callee, table), connection: connection(key.Edge, table), failed: key.Failed,
+	}
+	sum := g.series[k]
+	if sum == nil {
+		sum = &graphSeries{start: pcommon.Timestamp(s.Start)}
+		g.series[k] = sum
+	}
+	sum.calls += s.Calls
+	sum.start = min(sum.start, pcommon.Timestamp(s.Start))
+	sum.client.add(&s.Caller)
+	if key.Type == dependency.Database {
+		sum.server.add(&s.Caller) // Its dashboards expect the one span of a query on both sides.
+	}
+	sum.server.add(&s.Callee)
+}
+
+// graphName is the callee's name; that of a database does not say its system.
+func graphName(callee uint32, table *names.Table) string {
+	name := table.EntityOf(callee).Name
+	if table.SourceOf(callee) == names.FromDatabase {
+		for i := range len(name) {
+			if name[i] == ':' {
+				return name[i+1:]
+			}
+		}
+	}
+	return name
+}
+
+func connection(e dependency.Edge, table *names.Table) string {
+	switch {
+	case e.Type == dependency.Messaging:
+		return "messaging_system"
+	case e.Type == dependency.Database && table.SourceOf(e.Callee) == names.FromDatabase:
+		return "database"
+	case table.EntityOf(e.Callee).Peer:
+		return "virtual_node"
+	default:
+		return ""
+	}
+}
+
+// add puts each bucket of an exponential histogram where its upper end belongs, so that durations within a few percent below a
+// bound may count above it.
+func (h *graphHistogram) add(side *dependency.Side) {
+	if !side.Observed() {
+		return
+	}
+	if h.buckets == nil {
+		h.buckets = make([]uint64, len(graphBounds)+1)
+	}
+	from := &side.Seconds
+	h.count += from.Count()
+	h.sum += from.Sum()
+	h.buckets[0] += from.ZeroCount()
+	positive := from.Positive()
+	for i := range positive.Len() {
+		if n := positive.At(i); n > 0 {
+			upper := math.Min(upperEnd(from, positive.Offset()+int32(i)), from.Max())
+			at, _ := slices.BinarySearch(graphBounds, upper)
+			h.buckets[at] += n
+		}
+	}
+}
+
+// upperEnd is the upper end of a bucket: 2 to the power of (index + 1) · 2^−scale.
+func upperEnd(h *structure.Histogram[float64], index int32) float64 {
+	return math.Exp2(math.Ldexp(float64(index)+1, -int(h.Scale())))
+}
+
+// ServiceGraph adds what was summed up.
+func (m *Metrics) ServiceGraph(g *ServiceGraph) {
+	for key, s := range g.series {
+		put := func(a pcommon.Map) {
+			a.PutStr("client", key.client)
+			a.PutStr("server", key.server)
+			a.PutStr("connection_type", key.connection)
+			a.PutBool("failed", key.failed)
+		}
+		counts := []Declaration{graphTotal}
+		if key.failed {
+			counts = append(counts, graphFailed)
+		}
+		for _, name := range counts {
+			p := m.sum(name)
+			p.SetStartTimestamp(s.start)
+			p.SetIntValue(int64(math.Round(s.calls)))
+			put(p.Attributes())
+		}
+		for _, side := range []struct {
+			Declaration
+			*graphHistogram
+		}{{graphServer, &s.server}, {graphClient, &s.client}} {
+			if side.count > 0 {
+				put(m.histogram(side.Declaration, s.start, side.graphHistogram).Attributes())
+			}
+		}
+	}
+}
+
+func (m *Metrics) histogram(k Declaration, start pcommon.Timestamp, h *graphHistogram) pmetric.HistogramDataPoint {
+	points, ok := m.histograms[k.Name]
+	if !ok {
+		histogram := m.metric(k).SetEmptyHistogram()
+		histogram.SetAggregationTemporality(m.temporality(k))
+		points = histogram.DataPoints()
+		m.histograms[k.Name] = points
+	}
+	p := points.AppendEmpty()
+	p.SetStartTimestamp(start)
+	p.SetTimestamp(m.now)
+	p.SetCount(h.count)
+	p.SetSum(h.sum)
+	p.ExplicitBounds().FromRaw(graphBounds)
+	p.BucketCounts().FromRaw(h.buckets)
+	return p
+}
