@@ -18,6 +18,8 @@ import (
 const (
 	// minStoreBytes is room for what the store needs before it remembers anything worth having.
 	minStoreBytes = 1 << 20
+	// maxRetention is longer than anything that is joined in stream takes.
+	maxRetention = 24 * time.Hour
 	// maxContextMetrics is how many metrics one word of a place has bits for.
 	maxContextMetrics = 64
 )
@@ -141,6 +143,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Store.Retention <= 0 {
 		wrong("`store.retention` must be longer than 0s, got %s", c.Store.Retention)
+	}
+	if c.Store.Retention > maxRetention {
+		wrong("`store.retention` must be at most %s, got %s", maxRetention, c.Store.Retention)
 	}
 	if c.Logs.Keep.SlowAbove <= 0 {
 		wrong("`logs.keep.slow_above` must be longer than 0s, got %s", c.Logs.Keep.SlowAbove)

@@ -47,6 +47,8 @@ type memory struct {
 	places   *place.Index
 	notes    *note.Index
 	activity *activity.Index
+	// What waits in all pipelines of a signal shares a bound.
+	heldLogs, heldTraces *hold.Budget
 }
 
 // memories keeps the memory of each component ID for as long as one of its processors runs.
@@ -78,7 +80,7 @@ func (c *Config) share(n int64) int64 {
 	if c.Traces.Hold > 0 {
 		all += holdShare
 	}
-	return c.Store.MaxBytes * n / all
+	return c.Store.MaxBytes / all * n
 }
 
 func newMemory(config *Config) *memory {
@@ -88,6 +90,9 @@ func newMemory(config *Config) *memory {
 		places:   place.NewIndex(config.share(placesShare), config.Store.Retention),
 		notes:    note.New(config.share(notesShare), config.Store.Retention, config.noted()),
 		activity: activity.New(config.share(activityShare), config.Store.Retention, activityDepth),
+
+		heldLogs:   hold.NewBudget(config.share(holdShare)),
+		heldTraces: hold.NewBudget(config.share(holdShare)),
 	}
 }
 
@@ -141,6 +146,9 @@ func (c *correlation) observe() error {
 	}); err != nil {
 		return err
 	}
+	if err := c.telemetry.RegisterCorrelationHeldCallback(c.observeHeld); err != nil {
+		return err
+	}
 	option := func(item, reason string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String("item", item), attribute.String("reason", reason)))
 	}
@@ -164,6 +172,16 @@ func (c *correlation) observe() error {
 	})
 }
 
+func (c *correlation) observeHeld(_ context.Context, o metric.Int64Observer) error {
+	if c.config.Logs.Hold > 0 {
+		o.Observe(c.heldLogs.Used(), metric.WithAttributes(attribute.String("signal", "logs")))
+	}
+	if c.config.Traces.Hold > 0 {
+		o.Observe(c.heldTraces.Used(), metric.WithAttributes(attribute.String("signal", "traces")))
+	}
+	return nil
+}
+
 func (c *correlation) Shutdown(context.Context) error {
 	c.telemetry.Shutdown()
 	if c.release != nil {
@@ -173,7 +191,9 @@ func (c *correlation) Shutdown(context.Context) error {
 }
 
 // queueSettings are what the queues of both signals have in common.
-func queueSettings[T any](c *correlation, signal string, wait time.Duration, send func(context.Context, T) error) hold.Settings[T] {
+func queueSettings[T any](
+	c *correlation, signal string, wait time.Duration, budget *hold.Budget, send func(context.Context, T) error,
+) hold.Settings[T] {
 	of := attribute.String("signal", signal)
 	var delays [hold.ReasonCount][]metric.RecordOption
 	for reason := range delays {
@@ -182,9 +202,9 @@ func queueSettings[T any](c *correlation, signal string, wait time.Duration, sen
 	}
 	lost := []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(of))}
 	return hold.Settings[T]{
-		Hold:     wait,
-		MaxBytes: c.config.share(holdShare),
-		Send:     send,
+		Hold:   wait,
+		Budget: budget,
+		Send:   send,
 		Released: func(reason hold.Reason, waited int64) {
 			c.telemetry.CorrelationHoldDelay.Record(context.Background(), time.Duration(waited).Seconds(), delays[reason]...)
 		},
@@ -193,15 +213,6 @@ func queueSettings[T any](c *correlation, signal string, wait time.Duration, sen
 			c.settings.Logger.Error("What was held is lost, since the next consumer refuses it", zap.String("signal", signal), zap.Int("items", items), zap.Error(err))
 		},
 	}
-}
-
-// observeHeld reports on a queue.
-func (c *correlation) observeHeld(signal string, held func() hold.Amount) error {
-	of := metric.WithAttributeSet(attribute.NewSet(attribute.String("signal", signal)))
-	return c.telemetry.RegisterCorrelationHeldCallback(func(_ context.Context, o metric.Int64Observer) error {
-		o.Observe(held().Bytes, of)
-		return nil
-	})
 }
 
 // Capabilities says that attributes are added to what passes.

@@ -105,9 +105,6 @@ func newLogs(base *correlation, next consumer.Logs) *logs {
 		policy:      base.config.policy(),
 		scratches:   sync.Pool{New: func() any { return new(recordScratch) }},
 	}
-	if wait := base.config.Logs.Hold; wait > 0 {
-		l.queue = hold.NewLogs(queueSettings(base, "logs", wait, l.send))
-	}
 	for decision, name := range [decisionCount]string{kept: "kept", dropped: "dropped"} {
 		for outcome, of := range outcomeNames {
 			set := attribute.NewSet(attribute.String("decision", name), attribute.String("outcome", of))
@@ -127,11 +124,14 @@ func newLogs(base *correlation, next consumer.Logs) *logs {
 }
 
 func (l *logs) Start(ctx context.Context, host component.Host) error {
-	if err := l.correlation.Start(ctx, host); err != nil || l.queue == nil {
+	if err := l.correlation.Start(ctx, host); err != nil {
 		return err
 	}
-	l.queue.Start()
-	return l.observeHeld("logs", l.queue.Held)
+	if wait := l.config.Logs.Hold; wait > 0 {
+		l.queue = hold.NewLogs(queueSettings(l.correlation, "logs", wait, l.heldLogs, l.send))
+		l.queue.Start()
+	}
+	return nil
 }
 
 // Shutdown hands on what is held before it lets go of what is remembered.
@@ -263,7 +263,8 @@ func (l *logs) ready(now int64, waiting *waitingLogs) bool {
 
 // bytes is what is kept beside the batch.
 func (w *waitingLogs) bytes() int64 {
-	return int64(cap(w.identities))*int64(unsafe.Sizeof(identity{})) + int64(cap(w.awaited))*int64(unsafe.Sizeof(spanID{}))
+	return int64(cap(w.identities))*int64(unsafe.Sizeof(identity{})) + int64(cap(w.awaited))*int64(unsafe.Sizeof(spanID{})) +
+		int64(cap(w.halves))*int64(unsafe.Sizeof(uint64(0)))
 }
 
 // join adds to the records of a batch that has waited what is known now.

@@ -73,18 +73,18 @@ func newTraces(base *correlation, next consumer.Traces) (*traces, error) {
 	if t.rules, err = rule.Compile(base.config.rules(), base.settings); err != nil {
 		return nil, err
 	}
-	if wait := base.config.Traces.Hold; wait > 0 {
-		t.queue = hold.NewTraces(queueSettings(base, "traces", wait, next.ConsumeTraces))
-	}
 	return t, nil
 }
 
 func (t *traces) Start(ctx context.Context, host component.Host) error {
-	if err := t.correlation.Start(ctx, host); err != nil || t.queue == nil {
+	if err := t.correlation.Start(ctx, host); err != nil {
 		return err
 	}
-	t.queue.Start()
-	return t.observeHeld("traces", t.queue.Held)
+	if wait := t.config.Traces.Hold; wait > 0 {
+		t.queue = hold.NewTraces(queueSettings(t.correlation, "traces", wait, t.heldTraces, t.next.ConsumeTraces))
+		t.queue.Start()
+	}
+	return nil
 }
 
 // Shutdown hands on what is held before it lets go of what is remembered.

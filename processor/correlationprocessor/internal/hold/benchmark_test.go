@@ -22,7 +22,7 @@ func BenchmarkHold(b *testing.B) {
 			passed := make(chan struct{})
 			q := NewLogs(Settings[plog.Logs]{
 				Hold:     1,
-				MaxBytes: 1 << 30,
+				Budget:   NewBudget(1 << 30),
 				Released: func(Reason, int64) {},
 				Lost:     func(int, error) {},
 				Send:     func(context.Context, plog.Logs) error { passed <- struct{}{}; return nil },

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -52,9 +53,9 @@ func newRig(maxBytes int64) *rig {
 	r := &rig{began: time.Now()}
 	r.send = func(_ context.Context, batch plog.Logs) error { r.deliver(batch); return nil }
 	r.Queue = NewLogs(Settings[plog.Logs]{
-		Hold:     wait,
-		MaxBytes: maxBytes,
-		Send:     func(ctx context.Context, batch plog.Logs) error { return r.send(ctx, batch) },
+		Hold:   wait,
+		Budget: NewBudget(maxBytes),
+		Send:   func(ctx context.Context, batch plog.Logs) error { return r.send(ctx, batch) },
 		Released: func(reason Reason, waited int64) {
 			// Senders tell it as well as the queue.
 			r.mu.Lock()
@@ -235,8 +236,39 @@ func TestAFullQueueTakesNothing(t *testing.T) {
 	})
 }
 
+func TestQueuesOfOneBudgetShareIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, each := measureLogs(batch("a"))
+		a, b := newRig(3*each), newRig(0)
+		b.Budget = a.Budget
+		a.add(t, "a", nil)
+		b.add(t, "b", nil)
+		a.add(t, "c", nil)
+		assert.Equal(t, 3*each, a.Budget.Used())
+		assert.False(t, b.Add(t.Context(), batch("d"), until(nil)))
+		time.Sleep(wait)
+		synctest.Wait()
+		assert.Zero(t, a.Budget.Used())
+		b.add(t, "e", nil)
+		a.stop(t)
+		b.stop(t)
+	})
+}
+
+func TestWhatIsKnownAboutTheSenderIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, each := measureLogs(batch("a"))
+		r := newRig(2 * each)
+		ctx := client.NewContext(t.Context(), client.Info{
+			Metadata: client.NewMetadata(map[string][]string{"tenant": {strings.Repeat("x", int(2*each))}}),
+		})
+		assert.False(t, r.Add(ctx, batch("a"), until(nil)), "metadata are held, too")
+		r.stop(t)
+	})
+}
+
 func TestOnlyARunningQueueTakesBatches(t *testing.T) {
-	q := NewLogs(Settings[plog.Logs]{Hold: wait, MaxBytes: 1 << 20})
+	q := NewLogs(Settings[plog.Logs]{Hold: wait, Budget: NewBudget(1 << 20)})
 	assert.False(t, q.Add(t.Context(), batch("a"), until(nil)))
 	require.NoError(t, q.Shutdown(t.Context()))
 
@@ -600,7 +632,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 			taken, delivered, lost := map[string]bool{}, map[string]int{}, 0
 			q := NewTraces(Settings[ptrace.Traces]{
 				Hold:     wait,
-				MaxBytes: 60_000,
+				Budget:   NewBudget(60_000),
 				Released: func(_ Reason, _ int64) {},
 				Lost:     func(items int, _ error) { lost += items },
 				Send: func(_ context.Context, batch ptrace.Traces) error {
@@ -683,7 +715,7 @@ func TestSendersDoNotRace(t *testing.T) {
 	delivered := 0
 	q := NewLogs(Settings[plog.Logs]{
 		Hold:     3 * time.Millisecond,
-		MaxBytes: 1 << 20,
+		Budget:   NewBudget(1 << 20),
 		Released: func(Reason, int64) {},
 		Lost:     func(int, error) {},
 		Send:     func(_ context.Context, batch plog.Logs) error { delivered += batch.LogRecordCount(); return nil },

@@ -99,7 +99,7 @@ func (l *loop[T]) release(now time.Time, w *waiting[T], reason Reason) {
 		l.lose(w.items, ErrStopped)
 		l.signal.unref(w.batch)
 	} else {
-		ctx := outliving{l.life, w.context}
+		ctx := w.sender.context(l.life)
 		l.Released(reason, int64(now.Sub(w.since)))
 		w.wait.Prepare(ctx, now.UnixNano())
 		l.send(ctx, w.batch)
@@ -113,6 +113,7 @@ func (l *loop[T]) release(now time.Time, w *waiting[T], reason Reason) {
 	l.held.Batches--
 	l.held.Items -= w.items
 	l.held.Bytes -= w.bytes
+	l.Budget.give(w.bytes)
 }
 
 func (l *loop[T]) remove(w *waiting[T]) {
@@ -200,17 +201,4 @@ func (l *loop[T]) sleep(wait time.Duration, arrival <-chan struct{}) bool {
 	case <-l.life.Done():
 	}
 	return l.life.Err() == nil
-}
-
-// outliving has the values of a request that is over, and ends with the queue.
-type outliving struct {
-	context.Context
-	request context.Context
-}
-
-func (o outliving) Value(key any) any {
-	if value := o.Context.Value(key); value != nil {
-		return value
-	}
-	return o.request.Value(key)
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -57,8 +58,8 @@ func (r Reason) String() string {
 type Settings[T any] struct {
 	// Hold is how long a batch waits at most.
 	Hold time.Duration
-	// MaxBytes bounds the memory of all that is held.
-	MaxBytes int64
+	// Budget bounds the memory of all that is held.
+	Budget *Budget
 	// Send hands a batch on, for good or with an error. The batch may be changed even if there is an error.
 	Send func(ctx context.Context, batch T) error
 	// Released is told of each batch, right before it is prepared, why it goes on and how long it has waited, in nanoseconds.
@@ -66,6 +67,34 @@ type Settings[T any] struct {
 	Released func(reason Reason, waited int64)
 	// Lost is told of items that will not be sent again, and why.
 	Lost func(items int, err error)
+}
+
+// Budget is memory that several queues may share.
+type Budget struct {
+	bytes int64
+	used  atomic.Int64
+}
+
+// NewBudget allows for so many bytes.
+func NewBudget(bytes int64) *Budget {
+	return &Budget{bytes: bytes}
+}
+
+// Used is how many bytes are held.
+func (b *Budget) Used() int64 {
+	return b.used.Load()
+}
+
+func (b *Budget) take(bytes int64) bool {
+	if b.used.Add(bytes) <= b.bytes {
+		return true
+	}
+	b.give(bytes)
+	return false
+}
+
+func (b *Budget) give(bytes int64) {
+	b.used.Add(-bytes)
 }
 
 // Wait is what a batch waits for. The times are in nanoseconds of the wall clock.
@@ -111,10 +140,9 @@ type Queue[T any] struct {
 
 // waiting is a batch that is held.
 type waiting[T any] struct {
-	batch T
-	// context is the sender's. Its values outlive the request.
-	context context.Context
-	wait    Wait
+	batch  T
+	sender sender
+	wait   Wait
 	// since has a monotonic reading, so that a step of the wall clock changes no wait.
 	since          time.Time
 	items          int
@@ -149,27 +177,27 @@ func (q *Queue[T]) Start() {
 // The batch waits for as long as it may, or until nothing is missing any longer.
 func (q *Queue[T]) Add(ctx context.Context, batch T, wait Wait) bool {
 	items, bytes := q.signal.measure(batch)
-	bytes += wait.Bytes
-	taken, full := q.add(ctx, batch, wait, items, bytes)
+	from := senderOf(ctx)
+	taken, full := q.add(from, batch, wait, items, bytes+wait.Bytes+from.bytes())
 	if full {
 		q.Released(Full, 0)
 	}
 	return taken
 }
 
-func (q *Queue[T]) add(ctx context.Context, batch T, wait Wait, items int, bytes int64) (taken, full bool) {
+func (q *Queue[T]) add(from sender, batch T, wait Wait, items int, bytes int64) (taken, full bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.open {
 		return false, false
 	}
-	if bytes > q.MaxBytes-q.held.Bytes {
+	if !q.Budget.take(bytes) {
 		return false, true
 	}
 	// The pipeline takes its memory back when the sender's call returns.
 	q.signal.ref(batch)
 	q.arrived = append(q.arrived, &waiting[T]{
-		batch: batch, context: ctx, wait: wait, since: time.Now(), items: items, bytes: bytes,
+		batch: batch, sender: from, wait: wait, since: time.Now(), items: items, bytes: bytes,
 	})
 	if q.held.Batches == 0 {
 		select {
