@@ -43,7 +43,7 @@ func BenchmarkTraces(b *testing.B) {
 		for n := uint64(0); b.Loop(); n++ {
 			batch := fresh()
 			renumber(batch, n)
-			t.learn(b.Context(), now(), batch)
+			t.learn(b.Context(), t.clock.Now(), batch)
 		}
 	})
 }
@@ -66,12 +66,12 @@ func BenchmarkLogs(b *testing.B) {
 			base := benchmarkBase(b)
 			spans := benchmarkTracesOf(b, base)
 			fill(b, spans)
-			spans.learn(b.Context(), now(), benchmarkTraces())
+			spans.learn(b.Context(), spans.clock.Now(), benchmarkTraces())
 			l := newLogs(base, consumertest.NewNop())
 			fresh := stock(b, unmarshal)
 			b.ReportAllocs()
 			for b.Loop() {
-				l.correlate(b.Context(), now(), fresh())
+				l.correlate(b.Context(), l.clock.Now(), fresh())
 			}
 		})
 	}
@@ -92,12 +92,12 @@ func BenchmarkMetrics(b *testing.B) {
 	})
 	b.Run("correlate", func(b *testing.B) {
 		base := benchmarkBase(b)
-		benchmarkTracesOf(b, base).learn(b.Context(), now(), benchmarkTraces())
+		benchmarkTracesOf(b, base).learn(b.Context(), base.clock.Now(), benchmarkTraces())
 		m := newMetrics(base, consumertest.NewNop())
 		fresh := stock(b, unmarshal)
 		b.ReportAllocs()
 		for b.Loop() {
-			m.correlate(b.Context(), now(), fresh())
+			m.correlate(b.Context(), m.clock.Now(), fresh())
 		}
 	})
 }
@@ -142,7 +142,7 @@ func fill(tb testing.TB, t *traces) {
 		fresh := ptrace.NewTraces()
 		batch.CopyTo(fresh)
 		renumber(fresh, 1<<32+n)
-		t.learn(tb.Context(), now(), fresh)
+		t.learn(tb.Context(), t.clock.Now(), fresh)
 	}
 }
 

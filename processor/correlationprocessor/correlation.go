@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/activity"
+	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/clock"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/hold"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/metadata"
 	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/note"
@@ -42,6 +43,8 @@ const (
 
 // memory is what the processors of one component ID share.
 type memory struct {
+	// clock is the only one; everything below is told the time.
+	clock    *clock.Clock
 	spans    *store.Store
 	series   *series.Index
 	places   *place.Index
@@ -85,6 +88,7 @@ func (c *Config) share(n int64) int64 {
 
 func newMemory(config *Config) *memory {
 	return &memory{
+		clock:    clock.New(),
 		spans:    store.New(config.share(spansShare), config.Store.Retention, config.Logs.Keep.SlowAbove),
 		series:   series.NewIndex(config.share(seriesShare), config.Store.Retention),
 		places:   place.NewIndex(config.share(placesShare), config.Store.Retention),
@@ -162,7 +166,9 @@ func (c *correlation) observe() error {
 	} {
 		parts = append(parts, part{evicted, option(item, "age"), option(item, "bytes")})
 	}
+	crowded := option("span", "crowded")
 	return c.telemetry.RegisterCorrelationStoreEvictionsCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(c.spans.Crowded(), crowded)
 		for _, p := range parts {
 			gone := p.evicted()
 			o.Observe(gone.Age, p.age)
@@ -218,11 +224,6 @@ func queueSettings[T any](
 // Capabilities says that attributes are added to what passes.
 func (*correlation) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: true}
-}
-
-// now is the only look at the clock; everything below is told the time.
-func now() int64 {
-	return time.Now().UnixNano()
 }
 
 // add puts a text under a key that nobody has used yet.

@@ -212,7 +212,8 @@ func numberedTraces(n uint64) ptrace.Traces {
 	span.SetTraceID(trace)
 	span.SetSpanID(id)
 	span.SetName(strconv.FormatUint(n, 10))
-	span.SetEndTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+	span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+	span.SetEndTimestamp(span.StartTimestamp())
 	return batch
 }
 

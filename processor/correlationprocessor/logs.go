@@ -144,7 +144,7 @@ func (l *logs) Shutdown(ctx context.Context) error {
 }
 
 func (l *logs) ConsumeLogs(ctx context.Context, batch plog.Logs) error {
-	now := now()
+	now := l.clock.Now()
 	if l.queue == nil {
 		l.correlate(ctx, now, batch)
 		return l.send(ctx, batch)
@@ -152,8 +152,8 @@ func (l *logs) ConsumeLogs(ctx context.Context, batch plog.Logs) error {
 	waiting := l.identify(now, batch)
 	if !l.ready(now, waiting) && l.queue.Add(ctx, batch, hold.Wait{
 		Bytes:   waiting.bytes(),
-		Ready:   func(now int64) bool { return l.ready(now, waiting) },
-		Prepare: func(ctx context.Context, now int64) { l.join(ctx, now, waiting) },
+		Ready:   func() bool { return l.ready(l.clock.Now(), waiting) },
+		Prepare: func(ctx context.Context) { l.join(ctx, l.clock.Now(), waiting) },
 	}) {
 		return nil
 	}
@@ -366,7 +366,7 @@ func (l *logs) locate(resource pcommon.Resource, scratch *recordScratch) {
 func (l *logs) inferRecord(now int64, record plog.LogRecord, scratch *recordScratch) identity {
 	thread, gap := l.thread(record.Attributes()), gapNoID
 	for _, instance := range scratch.instances {
-		trace, span, verdict := l.activity.Find(now, activity.Instance{High: instance}, thread, int64(record.Timestamp()))
+		trace, span, verdict := l.activity.Find(l.clock.Wall(now), activity.Instance{High: instance}, thread, int64(record.Timestamp()))
 		switch verdict {
 		case activity.Fits:
 			record.SetTraceID(trace)
@@ -388,11 +388,9 @@ func (l *logs) recover(now int64, record plog.LogRecord) (filled bool, unknown u
 	if !l.config.Logs.RecoverContext {
 		return false, 0
 	}
-	found, ok := recovery.FromAttributes(record.Attributes())
+	found, ok := recovery.Find(record.Attributes(), record.Body())
 	if !ok {
-		if found, ok = recovery.FromBody(record.Body()); !ok {
-			return false, 0
-		}
+		return false, 0
 	}
 	if found.Half != 0 {
 		trace, known := l.resolve(now, record.TraceID(), found.Half)

@@ -28,6 +28,10 @@ const (
 	fateCount
 )
 
+// maxShapes bounds the sets of attributes that the points of one metric may have between them. The points of further ones
+// get no exemplars.
+const maxShapes = 16
+
 type metrics struct {
 	*correlation
 	next consumer.Metrics
@@ -42,10 +46,12 @@ type pointScratch struct {
 	picker series.Picker
 	// named is whether the resource is a service, and pickable is whether spans of the resource's service have been seen.
 	named, pickable bool
-	keys            []series.Key
-	done            []bool
-	fates           [fateCount]int64
-	added           int64
+	// keys are those of all points of a metric, and shapes the places of the points that want exemplars, by the sets of
+	// attributes that they have, whatever the values.
+	keys   []series.Key
+	shapes [maxShapes][]int
+	fates  [fateCount]int64
+	added  int64
 	// here is where the resource is, and there what a point is about.
 	here, there place.Places
 	located     bool
@@ -74,19 +80,20 @@ func newMetrics(base *correlation, next consumer.Metrics) *metrics {
 }
 
 func (m *metrics) ConsumeMetrics(ctx context.Context, batch pmetric.Metrics) error {
-	m.correlate(ctx, now(), batch)
+	m.correlate(ctx, m.clock.Now(), batch)
 	return m.next.ConsumeMetrics(ctx, batch)
 }
 
 func (m *metrics) correlate(ctx context.Context, now int64, batch pmetric.Metrics) {
 	scratch := m.scratches.Get().(*pointScratch)
 	defer m.scratches.Put(scratch)
+	scratch.picker.Begin(m.series, now, batch.DataPointCount())
 	for i := range batch.ResourceMetrics().Len() {
 		resource := batch.ResourceMetrics().At(i)
 		attributes := resource.Resource().Attributes()
 		of := service.Of(attributes)
 		scratch.named = of.Name != ""
-		scratch.pickable = scratch.named && scratch.picker.Reset(m.series, now, of, text(attributes, attributeInstance))
+		scratch.pickable = scratch.named && scratch.picker.Reset(of, text(attributes, attributeInstance))
 		scratch.located = false
 		scopes := resource.ScopeMetrics()
 		for j := range scopes.Len() {
@@ -131,7 +138,7 @@ func (m *metrics) locate(now int64, resource pcommon.Map, given pmetric.Metric, 
 			return
 		}
 		if wanted {
-			m.places.Record(now, &scratch.there, number, int64(at), value)
+			m.places.Record(now, &scratch.there, number, m.clock.Of(int64(at)), value)
 		}
 		if !m.config.Metrics.Services {
 			return
@@ -230,8 +237,7 @@ func pickEach[P point, S points[P]](m *metrics, name string, scratch *pointScrat
 		return
 	}
 	var dimensions series.Dimensions
-	scratch.keys, scratch.done = scratch.keys[:0], scratch.done[:0]
-	wanting := 0
+	scratch.clear()
 	for i := range all.Len() {
 		point := all.At(i)
 		scratch.keys = append(scratch.keys, series.Key{})
@@ -240,34 +246,46 @@ func pickEach[P point, S points[P]](m *metrics, name string, scratch *pointScrat
 			key.Add(m.series.Seed, attribute, value)
 		}
 		dimensions.Add(key)
-		given := point.Exemplars().Len() > 0
 		switch {
-		case given:
+		case point.Exemplars().Len() > 0:
 			scratch.fates[pointGiven]++
 		case point.Flags().NoRecordedValue() || point.Timestamp() == 0:
-			given = true
-		default:
-			wanting++
+		case !scratch.sort(i) && !describe(point).skip:
+			scratch.fates[pointNoSpan]++
 		}
-		scratch.done = append(scratch.done, given)
 	}
 	// One preparation serves all points that have the same attributes, and those of a metric mostly do.
-	for i := 0; wanting > 0; i++ {
-		if scratch.done[i] {
-			continue
+	role := series.RoleOf(name)
+	for _, alike := range scratch.shapes {
+		if len(alike) == 0 {
+			return
 		}
-		like := &scratch.keys[i]
-		scratch.picker.Prepare(series.RoleOf(name), dimensions, like)
-		for j := i; j < all.Len(); j++ {
-			if !scratch.done[j] && scratch.keys[j].Like(like) {
-				scratch.done[j] = true
-				wanting--
-				m.pick(scratch, describe(all.At(j)), &series.Point{
-					Key: scratch.keys[j], Since: int64(all.At(j).StartTimestamp()), Until: int64(all.At(j).Timestamp()),
-				})
-			}
+		scratch.picker.Prepare(role, dimensions, &scratch.keys[alike[0]])
+		for _, i := range alike {
+			m.pick(scratch, describe(all.At(i)), &series.Point{
+				Key: scratch.keys[i], Since: int64(all.At(i).StartTimestamp()), Until: int64(all.At(i).Timestamp()),
+			})
 		}
 	}
+}
+
+// clear makes the scratch ready for another metric.
+func (s *pointScratch) clear() {
+	s.keys = s.keys[:0]
+	for i := range s.shapes {
+		s.shapes[i] = s.shapes[i][:0]
+	}
+}
+
+// sort puts a point to those of its shape, and tells whether there was room for it.
+func (s *pointScratch) sort(point int) bool {
+	for i := range s.shapes {
+		if alike := s.shapes[i]; len(alike) == 0 || s.keys[alike[0]].Like(&s.keys[point]) {
+			s.shapes[i] = append(alike, point)
+			return true
+		}
+	}
+	return false
 }
 
 func (m *metrics) pick(scratch *pointScratch, how exemplar, asked *series.Point) {

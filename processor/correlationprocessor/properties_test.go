@@ -394,6 +394,19 @@ func (r *nonsense) text() string {
 	}[r.IntN(10)]
 }
 
+// On the wire, kinds and severities are numbers of any size and sign.
+
+func (r *nonsense) kind() ptrace.SpanKind {
+	return [...]ptrace.SpanKind{-1, math.MinInt32, math.MaxInt32, 6, 0, 1, 2, 3, 4, 5}[r.IntN(10)]
+}
+
+func (r *nonsense) severity() plog.SeverityNumber {
+	if r.IntN(10) == 0 {
+		return [...]plog.SeverityNumber{-1, math.MinInt32, math.MaxInt32, 25}[r.IntN(4)]
+	}
+	return plog.SeverityNumber(r.IntN(25))
+}
+
 func (r *nonsense) fill(attributes pcommon.Map) {
 	keys := [...]string{
 		"http.route", "http.request.method", "http.response.status_code", "db.system", "messaging.system", "error.type", "trace_id",
@@ -428,7 +441,7 @@ func (r *nonsense) traces() ptrace.Traces {
 				span.SetSpanID(r.span())
 				span.SetParentSpanID(r.span())
 				span.SetName(r.text())
-				span.SetKind(ptrace.SpanKind(r.IntN(8)))
+				span.SetKind(r.kind())
 				span.SetStartTimestamp(r.time())
 				span.SetEndTimestamp(r.time())
 				span.Status().SetCode(ptrace.StatusCode(r.IntN(3)))
@@ -455,7 +468,7 @@ func (r *nonsense) logs() plog.Logs {
 			record.SetTraceID(r.trace())
 			record.SetSpanID(r.span())
 			record.SetTimestamp(r.time())
-			record.SetSeverityNumber(plog.SeverityNumber(r.IntN(28) - 1))
+			record.SetSeverityNumber(r.severity())
 			r.fill(record.Attributes())
 			if r.IntN(3) == 0 {
 				r.fill(record.Body().SetEmptyMap())

@@ -97,10 +97,11 @@ func (t *traces) Shutdown(ctx context.Context) error {
 }
 
 func (t *traces) ConsumeTraces(ctx context.Context, batch ptrace.Traces) error {
-	now := now()
+	now := t.clock.Now()
 	t.learn(ctx, now, batch)
-	join := func(ctx context.Context, now int64) { t.join(ctx, now, batch) }
-	if t.queue != nil && t.queue.Add(ctx, batch, hold.Wait{Prepare: join}) {
+	if t.queue != nil && t.queue.Add(ctx, batch, hold.Wait{
+		Prepare: func(ctx context.Context) { t.join(ctx, t.clock.Now(), batch) },
+	}) {
 		return nil
 	}
 	t.join(ctx, now, batch)
@@ -157,7 +158,7 @@ func (t *traces) learnResource(ctx context.Context, now int64, resource ptrace.R
 	if len(scratch.active) > 0 {
 		scratch.instances = scratch.here.AppendInstances(scratch.instances[:0])
 		for _, instance := range scratch.instances {
-			t.activity.Add(now, activity.Instance{High: instance}, scratch.active)
+			t.activity.Add(t.clock.Wall(now), activity.Instance{High: instance}, scratch.active)
 		}
 		scratch.active = scratch.active[:0]
 	}
@@ -197,7 +198,7 @@ func (t *traces) learnSpan(ctx context.Context, now int64, from *emitter, scope 
 			Thread: t.thread(attributes), Entry: outline.IsEntry(span), Sampled: outline.IsSampled(span),
 		})
 	}
-	if wrong := outline.FlawOf(now, &seen); wrong != outline.Flawless {
+	if wrong := outline.FlawOf(t.clock.Wall(now), &seen); wrong != outline.Flawless {
 		scratch.refused[wrong]++
 		return
 	}
@@ -251,7 +252,7 @@ func (t *traces) joinNotes(ctx context.Context, now int64, batch ptrace.Traces) 
 	for _, resource := range batch.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
 			for _, span := range scope.Spans().All() {
-				if about, ok := t.notes.Of(now, span.TraceID(), span.SpanID()); ok && outline.IsFlawless(now, span) {
+				if about, ok := t.notes.Of(now, span.TraceID(), span.SpanID()); ok && outline.IsFlawless(t.clock.Wall(now), span) {
 					if put := about.AppendTo(span); put > 0 {
 						events += int64(put)
 						leftOut += about.LeftOut
@@ -325,7 +326,7 @@ func (t *traces) measured(now int64, span ptrace.Span, at *place.Places) (added 
 
 // tells is whether the span went wrong, or took long.
 func (t *traces) tells(now int64, span ptrace.Span) bool {
-	if !outline.IsFlawless(now, span) {
+	if !outline.IsFlawless(t.clock.Wall(now), span) {
 		return false
 	}
 	if int64(span.EndTimestamp()-span.StartTimestamp()) > int64(t.config.Logs.Keep.SlowAbove) {

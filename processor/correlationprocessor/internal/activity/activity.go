@@ -73,7 +73,8 @@ func (v Verdict) String() string {
 	return [...]string{"none", "fits", "ambiguous", "undecidable"}[v]
 }
 
-// Index finds active spans by instance. It reads no clock: every call says what time it is, in nanoseconds.
+// Index finds active spans by instance. It reads no clock: every call says what time it is by the wall clock, since that is
+// compared with what senders say, in nanoseconds.
 type Index struct {
 	retention    int64
 	depth        int

@@ -441,6 +441,21 @@ func TestWhoeverIsSilentIsForgotten(t *testing.T) {
 	assert.Equal(t, recency.Evictions{Age: 1}, x.Evicted())
 }
 
+func TestAClockThatIsSetFarBackBeginsAnew(t *testing.T) {
+	x := activity.New(1<<20, retention, depth)
+	ahead := 30 * int64(time.Minute)
+	x.Add(start+ahead+200*ms, shop, []activity.Span{of(1, 1, 0, 90, 110)})
+	full := x.Size()
+	x.Add(start+200*ms, shop, []activity.Span{of(2, 2, 0, 90, 110)})
+	assert.Equal(t, full, x.Size())
+	id, _, why := x.Find(start+300*ms, shop, 0, start+100*ms)
+	assert.Equal(t, activity.Undecidable, why, "it is not known whether more comes")
+	assert.Zero(t, id)
+	_, _, why = x.Find(start+201*ms+int64(retention), shop, 0, start+100*ms)
+	assert.Equal(t, activity.None, why, "nothing outlives the retention")
+	assert.Equal(t, recency.Evictions{Age: 2}, x.Evicted())
+}
+
 func TestAFloodOfInstancesPushesOutTheOldest(t *testing.T) {
 	const limit = 1 << 20
 	x := activity.New(limit, retention, depth)

@@ -1,6 +1,7 @@
 package activity
 
 import (
+	"math"
 	"sync"
 	"unsafe"
 
@@ -57,10 +58,15 @@ func (s *shard) grow(i *instance, more int) {
 	}
 }
 
-// expire lets go of the instances that have been silent for too long.
+// expire lets go of the instances that have been silent for too long, and of all of them if the clock was set back by more
+// than that: when anything was known, nobody can tell any longer.
 func (s *shard) expire(now int64) {
+	oldest := max(s.latest, now) - s.index.retention
+	if now < oldest {
+		s.latest, oldest = now, math.MaxInt64
+	}
 	s.latest = max(s.latest, now)
-	for i := s.order.Oldest(); i != nil && i.silentSince < s.latest-s.index.retention; i = s.order.Oldest() {
+	for i := s.order.Oldest(); i != nil && i.silentSince < oldest; i = s.order.Oldest() {
 		s.remove(i)
 		s.index.byAge.Add(1)
 	}

@@ -74,18 +74,18 @@ func (r *rig) deliver(batch plog.Logs) {
 	r.got = append(r.got, delivery{bodies(batch), time.Since(r.began)})
 }
 
-func (r *rig) add(t *testing.T, text string, ready func(int64) bool) {
+func (r *rig) add(t *testing.T, text string, ready func() bool) {
 	t.Helper()
 	batch := batch(text)
-	require.True(t, r.Add(t.Context(), batch, Wait{Ready: ready, Prepare: func(_ context.Context, now int64) {
+	require.True(t, r.Add(t.Context(), batch, Wait{Ready: ready, Prepare: func(context.Context) {
 		r.prepared++
-		batch.ResourceLogs().At(0).Resource().Attributes().PutInt("prepared", now)
+		batch.ResourceLogs().At(0).Resource().Attributes().PutInt("prepared", time.Now().UnixNano())
 	}}))
 }
 
 // until is what somebody waits for who has nothing to do then.
-func until(ready func(int64) bool) Wait {
-	return Wait{Ready: ready, Prepare: func(context.Context, int64) {}}
+func until(ready func() bool) Wait {
+	return Wait{Ready: ready, Prepare: func(context.Context) {}}
 }
 
 // stop expects that nothing is lost and nothing left.
@@ -127,7 +127,7 @@ func TestABatchGoesOnWhenItsTimeIsOver(t *testing.T) {
 		r := newRig(1 << 20)
 		r.add(t, "abc", nil)
 		time.Sleep(wait / 4)
-		r.add(t, "d", func(int64) bool { return false })
+		r.add(t, "d", func() bool { return false })
 		time.Sleep(2 * wait)
 		synctest.Wait()
 		assert.Equal(t, []delivery{{"abc", wait}, {"d", wait * 5 / 4}}, r.got)
@@ -144,9 +144,9 @@ func TestABatchGoesOnWhenNothingIsMissing(t *testing.T) {
 		r := newRig(1 << 20)
 		tick := wait / ticks
 		asked := 0
-		r.add(t, "a", func(int64) bool { asked++; return false })
+		r.add(t, "a", func() bool { asked++; return false })
 		complete := time.Now().Add(3*tick + 1)
-		r.add(t, "b", func(now int64) bool { return now >= complete.UnixNano() })
+		r.add(t, "b", func() bool { return !time.Now().Before(complete) })
 		time.Sleep(wait / 2)
 		synctest.Wait()
 		assert.Equal(t, []delivery{{"b", 4 * tick}}, r.got, "it overtakes what waits longer")
@@ -160,7 +160,7 @@ func TestABatchGoesOnWhenNothingIsMissing(t *testing.T) {
 func TestACompleteBatchDoesNotWaitInAnEmptyQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(1 << 20)
-		r.add(t, "a", func(int64) bool { return true })
+		r.add(t, "a", func() bool { return true })
 		synctest.Wait()
 		assert.Equal(t, []delivery{{"a", 0}}, r.got)
 		r.stop(t)
@@ -175,7 +175,7 @@ func TestAnyBatchMayBeReadyFirst(t *testing.T) {
 		const count = 500
 		for range count {
 			complete := time.Now().Add(time.Duration(random.Int64N(int64(2 * wait))))
-			r.add(t, "x", func(now int64) bool { return now >= complete.UnixNano() })
+			r.add(t, "x", func() bool { return !time.Now().Before(complete) })
 			time.Sleep(time.Duration(random.Int64N(int64(wait / 100))))
 		}
 		time.Sleep(wait)
@@ -202,7 +202,7 @@ func TestABatchGoesOnOnceThoughItIsDueAndReady(t *testing.T) {
 			}
 			return nil
 		}
-		yes := func(int64) bool { return true }
+		yes := func() bool { return true }
 		r.add(t, "a", yes)
 		r.add(t, "b", yes)
 		time.Sleep(wait / 2)
@@ -444,7 +444,7 @@ func TestAtAStopEverythingGoesOnInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(1 << 20)
 		for _, text := range []string{"a", "b", "c", "d"} {
-			r.add(t, text, func(int64) bool { return false })
+			r.add(t, text, func() bool { return false })
 		}
 		r.stop(t)
 		assert.Equal(t, []delivery{{"a", 0}, {"b", 0}, {"c", 0}, {"d", 0}}, r.got)
@@ -682,7 +682,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 							spans.AppendEmpty().SetName(name)
 						}
 						complete := time.Now().Add(time.Duration(delays.Int64N(int64(2 * wait))))
-						if q.Add(t.Context(), traces, until(func(now int64) bool { return now > complete.UnixNano() })) {
+						if q.Add(t.Context(), traces, until(func() bool { return time.Now().After(complete) })) {
 							mu.Lock()
 							for _, name := range mine {
 								taken[name] = true
@@ -726,7 +726,7 @@ func TestSendersDoNotRace(t *testing.T) {
 	for sender := range accepted {
 		senders.Go(func() {
 			for n := range 2000 {
-				if q.Add(t.Context(), batch("a"), until(func(int64) bool { return n%2 == 0 })) {
+				if q.Add(t.Context(), batch("a"), until(func() bool { return n%2 == 0 })) {
 					accepted[sender]++
 				}
 				assert.LessOrEqual(t, q.Held().Bytes, int64(1<<20))

@@ -85,7 +85,7 @@ func (l *loop[T]) pick(now time.Time) (*waiting[T], Reason, time.Duration) {
 	for l.asked != nil {
 		w := l.asked
 		l.asked = w.next
-		if w.wait.Ready != nil && w.wait.Ready(now.UnixNano()) {
+		if w.wait.Ready != nil && w.wait.Ready() {
 			return w, Ready, 0
 		}
 	}
@@ -101,7 +101,7 @@ func (l *loop[T]) release(now time.Time, w *waiting[T], reason Reason) {
 	} else {
 		ctx := w.sender.context(l.life)
 		l.Released(reason, int64(now.Sub(w.since)))
-		w.wait.Prepare(ctx, now.UnixNano())
+		w.wait.Prepare(ctx)
 		l.send(ctx, w.batch)
 	}
 	if l.notice(); l.stopping && l.life.Err() == nil {

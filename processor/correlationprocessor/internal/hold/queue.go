@@ -97,15 +97,15 @@ func (b *Budget) give(bytes int64) {
 	b.used.Add(-bytes)
 }
 
-// Wait is what a batch waits for. The times are in nanoseconds of the wall clock.
+// Wait is what a batch waits for.
 type Wait struct {
 	// Bytes is what the owner keeps for the batch beside it.
 	Bytes int64
 	// Ready, which may be nil, tells whether nothing is missing any longer. It is asked once in a while, from one goroutine,
 	// and best remembers how far it got.
-	Ready func(now int64) bool
+	Ready func() bool
 	// Prepare is called once, when the batch has waited.
-	Prepare func(ctx context.Context, now int64)
+	Prepare func(ctx context.Context)
 }
 
 // Amount is how much waits or is on its way.

@@ -12,10 +12,10 @@ type Policy struct {
 	Fine, Slow, Failed plog.SeverityNumber
 }
 
-// Keeps decides about a record. Where nobody knows what became of the trace, or how severe the record is, it is kept:
-// what is dropped in error does not come back.
+// Keeps decides about a record. Where nobody knows what became of the trace, or how severe the record is since its severity
+// is none of the 24 that there are, it is kept: what is dropped in error does not come back.
 func (p Policy) Keeps(outcome store.Outcome, severity plog.SeverityNumber) bool {
-	if severity == plog.SeverityNumberUnspecified {
+	if severity <= plog.SeverityNumberUnspecified || severity > plog.SeverityNumberFatal4 {
 		return true
 	}
 	switch outcome {

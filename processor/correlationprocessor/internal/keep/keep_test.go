@@ -1,6 +1,7 @@
 package keep_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -25,6 +26,9 @@ func TestRecordsSurviveByWhatBecameOfTheirTrace(t *testing.T) {
 		{store.Failed, plog.SeverityNumberDebug, true},
 		{store.Unknown, plog.SeverityNumberTrace, true},
 		{store.Fine, plog.SeverityNumberUnspecified, true},
+		{store.Fine, -1, true},
+		{store.Fine, math.MinInt32, true},
+		{store.Fine, plog.SeverityNumberFatal4 + 1, true},
 	} {
 		assert.Equal(t, given.kept, policy.Keeps(given.outcome, given.severity), "%v", given)
 	}
@@ -32,6 +36,8 @@ func TestRecordsSurviveByWhatBecameOfTheirTrace(t *testing.T) {
 
 func TestWithoutAPolicyAllIsKept(t *testing.T) {
 	for outcome := store.Unknown; outcome <= store.Failed; outcome++ {
-		assert.True(t, keep.Policy{}.Keeps(outcome, plog.SeverityNumberTrace))
+		for severity := plog.SeverityNumber(-1); severity <= plog.SeverityNumberFatal4+1; severity++ {
+			assert.True(t, keep.Policy{}.Keeps(outcome, severity))
+		}
 	}
 }

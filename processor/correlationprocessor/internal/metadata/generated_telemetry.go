@@ -210,7 +210,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.CorrelationStoreEvictions, err = builder.meter.Int64ObservableCounter(
 		"otelcol_correlation_store_evictions",
-		metric.WithDescription("What left the store (`item`), because it was old or to make room (`reason` is age or bytes). [Alpha]"),
+		metric.WithDescription("What left the store (`item`), because it was old, to make room, or since its trace had too many spans (`reason` is age, bytes or crowded). [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

@@ -229,7 +229,7 @@ func AssertEqualCorrelationSpansRemembered(t *testing.T, tt *componenttest.Telem
 func AssertEqualCorrelationStoreEvictions(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_correlation_store_evictions",
-		Description: "What left the store (`item`), because it was old or to make room (`reason` is age or bytes). [Alpha]",
+		Description: "What left the store (`item`), because it was old, to make room, or since its trace had too many spans (`reason` is age, bytes or crowded). [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

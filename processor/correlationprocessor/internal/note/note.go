@@ -3,6 +3,7 @@ package note
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -36,7 +37,8 @@ type Config struct {
 	Attributes []string
 }
 
-// Index finds notes by the span that they are about. It reads no clock: every call says what time it is, in nanoseconds.
+// Index finds notes by the span that they are about. It reads no clock: every call says what time it is, in nanoseconds, by
+// one that does not go back.
 //
 // What is found stays remembered for the retention after the span's newest record, since a span may come again: its
 // sender sends it once more when a consumer behind this one has failed.
@@ -46,6 +48,7 @@ type Index struct {
 	carried   []string
 	retention int64
 	seeds     [4]uint64
+	texts     maphash.Seed
 	shards    [shardCount]shard
 	// filter counts spans by a part of their hash. The path of a span that nothing is noted about ends there, without
 	// a lock.
@@ -64,6 +67,7 @@ func New(maxBytes int64, retention time.Duration, config Config) *Index {
 		lowest:    plog.SeverityNumberError,
 		carried:   carried(config.Attributes),
 		retention: int64(retention),
+		texts:     maphash.MakeSeed(),
 		seeds:     [4]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()},
 		filter:    make([]atomic.Int32, 1<<(bits.Len64(uint64(max(maxBytes/bytesPerMark, 1)))-1)),
 	}
@@ -93,7 +97,8 @@ func carried(listed []string) []string {
 // Add takes note of a record that says which span it belongs to. A record that is neither an error nor severe enough
 // for a note, or whose severity is none of the 24 that there are, costs no more than a comparison.
 //
-// A record that is sent again after a failure counts again, unless its note is among those that are kept.
+// A record that comes again, after a failure or by another pipeline, counts once: if it is among the 15 last ones of its span,
+// or its note among those that are kept. It is the same by its time, its severity and what a note takes along.
 func (x *Index) Add(now int64, record plog.LogRecord) {
 	if severity := record.SeverityNumber(); severity >= x.lowest && severity <= plog.SeverityNumberFatal4 {
 		x.add(now, record, severity)
@@ -170,6 +175,12 @@ func (x *Index) hash(id identity) uint64 {
 		binary.LittleEndian.Uint64(id.trace[8:])^x.seeds[1],
 	)
 	return mix(trace^x.seeds[2], binary.LittleEndian.Uint64(id.span[:])^x.seeds[3])
+}
+
+// digest is of all by which a record is known again, and never zero.
+func (x *Index) digest(at pcommon.Timestamp, severity plog.SeverityNumber, packed []byte) uint32 {
+	when := mix(uint64(at)^x.seeds[0], uint64(severity)^x.seeds[1])
+	return uint32(mix(when^x.seeds[2], maphash.Bytes(x.texts, packed)^x.seeds[3])) | 1
 }
 
 func mix(a, b uint64) uint64 {

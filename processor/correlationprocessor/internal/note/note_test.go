@@ -189,6 +189,57 @@ func TestARecordThatIsSentAgainIsNotedOnce(t *testing.T) {
 	assert.Equal(t, 2, about.AppendTo(ptrace.NewSpan()))
 }
 
+func TestARecordThatIsSentAgainCountsOnceEvenIfNothingIsNoted(t *testing.T) {
+	many := make([]plog.LogRecord, 0, 20)
+	for i := range cap(many) {
+		r := record(1, 1, plog.SeverityNumberError, "an error")
+		r.SetTimestamp(pcommon.Timestamp(i + 1))
+		many = append(many, r)
+	}
+	for name, config := range map[string]note.Config{
+		"no notes":       {MaxPerSpan: 8},
+		"of worse alone": {MinSeverity: plog.SeverityNumberFatal, MaxPerSpan: 8},
+		"few notes":      {MinSeverity: plog.SeverityNumberWarn, MaxPerSpan: 2},
+	} {
+		x := note.New(1<<20, retention, config)
+		var want int64
+		for i := range many {
+			x.Add(start, many[i])
+			for _, again := range many[max(0, i-14) : i+1] {
+				x.Add(start+1, again)
+			}
+			want++
+		}
+		about, ok := x.Of(start, trace(1), span(1))
+		require.True(t, ok)
+		assert.Equal(t, want, about.Errors, name)
+		if config.MinSeverity == plog.SeverityNumberWarn {
+			assert.Equal(t, want-2, about.LeftOut, name)
+		}
+	}
+}
+
+func TestRecordsThatDifferAreNotTheSame(t *testing.T) {
+	x := note.New(1<<20, retention, note.Config{})
+	first := record(1, 1, plog.SeverityNumberError, "an error")
+	first.SetTimestamp(1)
+	x.Add(start, first)
+	for _, change := range []func(plog.LogRecord){
+		func(r plog.LogRecord) { r.SetTimestamp(2) },
+		func(r plog.LogRecord) { r.SetSeverityNumber(plog.SeverityNumberError2) },
+		func(r plog.LogRecord) { r.Body().SetStr("another error") },
+		func(r plog.LogRecord) { r.SetEventName("named") },
+		func(r plog.LogRecord) { r.Attributes().PutStr("exception.message", "why") },
+	} {
+		other := plog.NewLogRecord()
+		first.CopyTo(other)
+		change(other)
+		x.Add(start, other)
+	}
+	about, _ := x.Of(start, trace(1), span(1))
+	assert.Equal(t, int64(6), about.Errors)
+}
+
 func TestASpanThatComesAgainGetsTheSame(t *testing.T) {
 	x := note.New(1<<20, retention, warnings)
 	x.Add(start, record(1, 1, plog.SeverityNumberError, "x"))
@@ -433,10 +484,10 @@ func TestAgainstAMap(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	x := note.New(64<<20, retention, note.Config{})
 	counts := map[[2]uint64]int64{}
-	for range 50_000 {
+	for n := range 50_000 {
 		id := [2]uint64{random.Uint64N(500) + 1, random.Uint64N(50) + 1}
 		severity := plog.SeverityNumber(random.IntN(30) - 3)
-		x.Add(start, record(id[0], id[1], severity, ""))
+		x.Add(start, record(id[0], id[1], severity, fmt.Sprint(n)))
 		if severity >= plog.SeverityNumberError && severity <= plog.SeverityNumberFatal4 {
 			counts[id]++
 		}

@@ -2,6 +2,7 @@ package note
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -32,6 +33,9 @@ type entry struct {
 	next   *entry
 	recency.Links[entry]
 	errors, leftOut uint32
+	// lately are digests of the records that came last, by which one that comes again is known; came counts all.
+	lately [15]uint32
+	came   uint32
 	// notes stand in the order in which they are worth keeping: the most severe first, and of those the earliest.
 	notes []note
 }
@@ -74,8 +78,13 @@ func (s *shard) add(now int64, id identity, hash uint64, record plog.LogRecord, 
 		return
 	}
 	e.latest = s.latest
+	s.pack(record)
+	at := timeOf(now, record)
+	if !e.meet(s.index.digest(at, severity, s.scratch)) {
+		return
+	}
 	least := s.index.config.MinSeverity
-	if least != plog.SeverityNumberUnspecified && severity >= least && !s.keep(now, e, record, severity) {
+	if least != plog.SeverityNumberUnspecified && severity >= least && !s.keep(e, at, severity) {
 		return
 	}
 	if severity >= plog.SeverityNumberError {
@@ -83,10 +92,28 @@ func (s *shard) add(now int64, id identity, hash uint64, record plog.LogRecord, 
 	}
 }
 
-// keep adds a note to an entry, which is the newest, if it is worth one of the places. It is false if the entry has the
-// same note already.
-func (s *shard) keep(now int64, e *entry, record plog.LogRecord, severity plog.SeverityNumber) bool {
-	at := timeOf(now, record)
+// meet is false for a record that has come lately.
+func (e *entry) meet(digest uint32) bool {
+	if slices.Contains(e.lately[:], digest) {
+		return false
+	}
+	e.lately[e.came%uint32(len(e.lately))] = digest
+	e.came++
+	return true
+}
+
+// pack makes the scratch what a note would keep of the record.
+func (s *shard) pack(record plog.LogRecord) {
+	before := cap(s.scratch)
+	s.scratch = pack(s.scratch[:0], record, s.index.carried)
+	if larger := cap(s.scratch) - before; larger > 0 {
+		s.account(int64(larger))
+	}
+}
+
+// keep adds a note with what was packed to an entry, which is the newest, if it is worth one of the places. It is false if
+// the entry has the same note already.
+func (s *shard) keep(e *entry, at pcommon.Timestamp, severity plog.SeverityNumber) bool {
 	place := len(e.notes)
 	for place > 0 && !e.notes[place-1].before(severity, at) {
 		place--
@@ -95,21 +122,12 @@ func (s *shard) keep(now int64, e *entry, record plog.LogRecord, severity plog.S
 	for alike < place && e.notes[place-1-alike].severity == severity && e.notes[place-1-alike].at == at {
 		alike++
 	}
-	most := s.index.config.MaxPerSpan
-	if place >= most && alike == 0 {
-		e.leftOut++
-		return true
-	}
-	before := cap(s.scratch)
-	s.scratch = pack(s.scratch[:0], record, s.index.carried)
-	if larger := cap(s.scratch) - before; larger > 0 {
-		s.account(int64(larger))
-	}
 	for i := place - alike; i < place; i++ {
 		if bytes.Equal(e.notes[i].packed, s.scratch) {
 			return false
 		}
 	}
+	most := s.index.config.MaxPerSpan
 	if place >= most {
 		e.leftOut++
 		return true

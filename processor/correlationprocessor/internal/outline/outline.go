@@ -22,6 +22,8 @@ const (
 	NoSpanID
 	// NoName is for an empty one.
 	NoName
+	// NoStart is for a time of zero, which would be a duration of half a century.
+	NoStart
 	// EndBeforeStart would be a negative duration.
 	EndBeforeStart
 	// FromTheFuture is more than an hour ahead, or not of this age at all.
@@ -34,7 +36,8 @@ const (
 
 // Names are the flaws as values of an attribute.
 var Names = [FlawCount]string{
-	NoTraceID: "trace_id", NoSpanID: "span_id", NoName: "name", EndBeforeStart: "end_before_start", FromTheFuture: "future",
+	NoTraceID: "trace_id", NoSpanID: "span_id", NoName: "name", NoStart: "start",
+	EndBeforeStart: "end_before_start", FromTheFuture: "future",
 }
 
 // Of is the outline of a span.
@@ -49,7 +52,7 @@ func Of(span ptrace.Span) store.Span {
 	}
 }
 
-// FlawOf tells what is wrong with the outline of a span at a time, in nanoseconds.
+// FlawOf tells what is wrong with the outline of a span at a time of the wall clock, in nanoseconds.
 func FlawOf(now int64, span *store.Span) Flaw {
 	switch {
 	case span.Trace.IsEmpty():
@@ -58,6 +61,8 @@ func FlawOf(now int64, span *store.Span) Flaw {
 		return NoSpanID
 	case span.Operation == "":
 		return NoName
+	case span.Start == 0:
+		return NoStart
 	case span.Start > now+maxSkew, span.End > now+maxSkew, span.Start < 0, span.End < 0:
 		return FromTheFuture
 	case span.End < span.Start:

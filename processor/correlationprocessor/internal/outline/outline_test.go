@@ -37,6 +37,8 @@ func TestFlaws(t *testing.T) {
 		"no trace":            {func(s ptrace.Span) { s.SetTraceID(pcommon.TraceID{}) }, outline.NoTraceID},
 		"no id":               {func(s ptrace.Span) { s.SetSpanID(pcommon.SpanID{}) }, outline.NoSpanID},
 		"no name":             {func(s ptrace.Span) { s.SetName("") }, outline.NoName},
+		"no start":            {func(s ptrace.Span) { s.SetStartTimestamp(0) }, outline.NoStart},
+		"no time at all":      {func(s ptrace.Span) { s.SetStartTimestamp(0); s.SetEndTimestamp(0) }, outline.NoStart},
 		"ended before":        {func(s ptrace.Span) { s.SetEndTimestamp(s.StartTimestamp() - 1) }, outline.EndBeforeStart},
 		"no end":              {func(s ptrace.Span) { s.SetEndTimestamp(0) }, outline.EndBeforeStart},
 		"starts in an hour":   {func(s ptrace.Span) { s.SetStartTimestamp(pcommon.Timestamp(now) + hour + 1) }, outline.FromTheFuture},

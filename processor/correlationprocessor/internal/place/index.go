@@ -22,6 +22,8 @@ const (
 	tick = int64(15 * time.Second)
 	// lull is how long the last value of a metric stands at least: most of what runs somewhere is measured once a minute.
 	lull = int64(2 * time.Minute)
+	// usualSkew is how far a sender's clock may be ahead before another's is believed instead.
+	usualSkew = int64(10 * time.Second)
 	// maxSkew is how far a sender's clock may be ahead before its time is taken for nonsense.
 	maxSkew = int64(time.Hour)
 
@@ -29,8 +31,8 @@ const (
 	indexBytes   = int64(unsafe.Sizeof(Index{}))
 )
 
-// Index finds what is known about a place. It reads no clock: every call says what time it is, in nanoseconds. All calls may
-// come at once.
+// Index finds what is known about a place. It reads no clock: every call says what time it is, in nanoseconds, by one that does
+// not go back. All calls may come at once.
 type Index struct {
 	seed                 maphash.Seed
 	budget               int64
@@ -152,7 +154,7 @@ func (x *Index) Record(now int64, p *Places, metric uint8, at int64, value float
 	defer x.mu.Unlock()
 	for i := range where.count {
 		if r := x.open(now, &where.all[i]); r != nil {
-			r.read(now-x.retention, reading{metric: metric, at: at, fresh: min(at, now), value: value})
+			r.read(now-x.retention, now+usualSkew, reading{metric: metric, at: at, fresh: min(at, now), value: value})
 			x.settle(r)
 		}
 	}

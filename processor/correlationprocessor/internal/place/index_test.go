@@ -117,6 +117,34 @@ func TestOldReadingsAreNotGiven(t *testing.T) {
 	assert.Equal(t, 3.0, last(t, x, start+3*minute, host))
 }
 
+func TestAReadingFromTheFutureKeepsNoneOut(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	host := said{"host.name": "h"}
+	for _, given := range []struct {
+		now, at     int64
+		value, want float64
+	}{
+		{start, start + 50*minute, 100, 100},
+		{start, start + 50*minute, 200, 200},
+		{start + second, start, 1, 1},
+		{start + second, start + second + usualSkew, 2, 2},
+		{start + second, start, 3, 2},
+		{start + 2*second, start + 2*second, 4, 2},
+		{start + 2*second + usualSkew, start + 2*second + usualSkew, 5, 5},
+	} {
+		measures(t, x, given.now, "system.cpu.utilization", host, given.at, given.value)
+		require.Equal(t, given.want, last(t, x, given.now, host), given)
+	}
+}
+
+func TestServicesAreUTF8(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	host := said{"host.name": "h"}
+	runs(t, x, start, "shop\xff", host)
+	runs(t, x, start+tick, "shop\xff", host)
+	assert.Equal(t, []string{"shop\uFFFD"}, about(t, x, start, "system.cpu.time", host, nil))
+}
+
 func TestAServiceLeavesWhenItHasBeenSilentForLong(t *testing.T) {
 	x := NewIndex(1<<20, retention)
 	host := said{"host.name": "h"}

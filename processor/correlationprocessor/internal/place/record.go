@@ -3,7 +3,6 @@ package place
 import (
 	"math"
 	"slices"
-	"strings"
 	"unsafe"
 
 	bounded "github.com/throughline-otel/throughline/processor/correlationprocessor/internal/name"
@@ -76,8 +75,9 @@ func (r *record) last(metric uint8) *reading {
 	return nil
 }
 
-// read takes a reading. One that is older than oldest, and only seemed young to a clock ahead, does not keep others out.
-func (r *record) read(oldest int64, taken reading) {
+// read takes a reading. One that only seems young to a clock ahead does not keep others out: neither once it has become older
+// than oldest, nor while it is from after newest.
+func (r *record) read(oldest, newest int64, taken reading) {
 	last := r.last(taken.metric)
 	switch {
 	case last == nil:
@@ -86,6 +86,8 @@ func (r *record) read(oldest int64, taken reading) {
 		*last = taken
 	case taken.at == last.at:
 		last.value = max(last.value, taken.value)
+	case last.at > newest:
+		*last = taken
 	}
 }
 
@@ -176,7 +178,7 @@ func (x *Index) settle(r *record) {
 func (x *Index) intern(service string) *name {
 	n, ok := x.names[service]
 	if !ok {
-		n = &name{text: strings.Clone(service)}
+		n = &name{text: bounded.Keep(service)}
 		x.names[n.text] = n
 		x.used.Add(n.bytes())
 		if len(x.names) > x.mostNames {

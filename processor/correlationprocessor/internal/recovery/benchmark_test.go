@@ -5,8 +5,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-
-	"github.com/throughline-otel/throughline/processor/correlationprocessor/internal/recovery"
 )
 
 // sentence is what most records consist of: 80 bytes that have no id.
@@ -30,7 +28,7 @@ func BenchmarkFromBody(b *testing.B) {
 			body := pcommon.NewValueStr(shape.body)
 			b.ReportAllocs()
 			for b.Loop() {
-				recovery.FromBody(body)
+				fromBody(body)
 			}
 		})
 	}
@@ -52,7 +50,7 @@ func BenchmarkFromAttributes(b *testing.B) {
 			require.NoError(b, attributes.FromRaw(shape.raw))
 			b.ReportAllocs()
 			for b.Loop() {
-				recovery.FromAttributes(attributes)
+				fromAttributes(attributes)
 			}
 		})
 	}

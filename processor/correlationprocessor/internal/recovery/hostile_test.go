@@ -26,7 +26,7 @@ func TestHugeBodiesTakeLinearTime(t *testing.T) {
 		for _, end := range []string{"", traceHex, `"` + traceHex + `"}]`} {
 			body := pcommon.NewValueStr(strings.Repeat(unit, size/len(unit)) + end)
 			start := time.Now()
-			recovery.FromBody(body)
+			fromBody(body)
 			// With the square of its length this would be many seconds; a busy machine with the race detector stays below.
 			assert.Less(t, time.Since(start), time.Second, "%q … %q", unit, end)
 		}
@@ -43,7 +43,7 @@ func FuzzBody(f *testing.F) {
 	f.Add("trace=projects/shop/traces/" + traceHex + " AWS-XRAY-TRACE-ID: 1-4bf92f35-77b34da6a3ce929d0e0e4736@" + spanHex)
 	f.Add(`{"trace":{"id":"` + traceHex + `"},"transaction":{"id":"` + spanHex + `"},"a":[{"b":"\\\""}]}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		got, ok := recovery.FromBody(pcommon.NewValueStr(body))
+		got, ok := fromBody(pcommon.NewValueStr(body))
 		if !ok {
 			require.Zero(t, got)
 			return
@@ -64,7 +64,7 @@ func FuzzAttributes(f *testing.F) {
 		m := pcommon.NewMap()
 		m.PutStr(key, value)
 		m.PutStr(otherKey, otherValue)
-		got, ok := recovery.FromAttributes(m)
+		got, ok := fromAttributes(m)
 		if ok {
 			requireSaid(t, got, value+" "+otherValue)
 		}
@@ -72,10 +72,10 @@ func FuzzAttributes(f *testing.F) {
 		// A body that is a map says the same, and more only by its message.
 		body := pcommon.NewValueMap()
 		m.CopyTo(body.Map())
-		fromBody, bodyOK := recovery.FromBody(body)
+		inBody, bodyOK := fromBody(body)
 		if ok {
 			require.True(t, bodyOK)
-			require.Equal(t, got, fromBody)
+			require.Equal(t, got, inBody)
 		}
 
 		// Another order says the same.
@@ -83,7 +83,7 @@ func FuzzAttributes(f *testing.F) {
 		turned.PutStr(otherKey, otherValue)
 		turned.PutStr(key, value)
 		if key != otherKey {
-			fromTurned, turnedOK := recovery.FromAttributes(turned)
+			fromTurned, turnedOK := fromAttributes(turned)
 			require.Equal(t, ok, turnedOK)
 			require.Equal(t, got, fromTurned)
 		}
@@ -112,13 +112,13 @@ func FuzzNesting(f *testing.F) {
 
 		// As text it says the same, compact or not, unless it is escaped: then it is no name and no id.
 		if written, err := json.Marshal(nested); err == nil && !strings.ContainsAny(string(written), `\`) {
-			got, ok = recovery.FromBody(pcommon.NewValueStr(string(written)))
+			got, ok = fromBody(pcommon.NewValueStr(string(written)))
 			require.Equal(t, wantOK, ok, string(written))
 			require.Equal(t, want, got, string(written))
 
 			written, err = json.MarshalIndent(nested, "", "\t")
 			require.NoError(t, err)
-			got, ok = recovery.FromBody(pcommon.NewValueStr(string(written)))
+			got, ok = fromBody(pcommon.NewValueStr(string(written)))
 			require.Equal(t, wantOK, ok, string(written))
 			require.Equal(t, want, got, string(written))
 		}
@@ -128,7 +128,7 @@ func FuzzNesting(f *testing.F) {
 func fromMap(t *testing.T, raw map[string]any) (recovery.IDs, bool) {
 	body := pcommon.NewValueMap()
 	require.NoError(t, body.Map().FromRaw(raw))
-	return recovery.FromBody(body)
+	return fromBody(body)
 }
 
 func isSentence(key string) bool {

@@ -36,7 +36,7 @@ func TestTheOrderOfAttributesDecidesNothing(t *testing.T) {
 				back.PutEmpty(last[0]).SetStr(last[1])
 			}
 			for _, m := range []pcommon.Map{forth, back} {
-				got, ok := recovery.FromAttributes(m)
+				got, ok := fromAttributes(m)
 				assert.Equal(t, given.want, got)
 				assert.Equal(t, given.want != recovery.IDs{}, ok)
 			}
@@ -55,7 +55,7 @@ func TestTheOrderOfMapsDecidesNothing(t *testing.T) {
 		for i, object := range order {
 			body += `,"` + string(rune('a'+i)) + `":` + object
 		}
-		got, ok := recovery.FromBody(pcommon.NewValueStr(body + "}"))
+		got, ok := fromBody(pcommon.NewValueStr(body + "}"))
 		assert.True(t, ok, order)
 		assert.Equal(t, traceOnly, got, order)
 	}

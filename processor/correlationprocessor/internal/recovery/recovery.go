@@ -20,13 +20,17 @@ type IDs struct {
 	Half uint64
 }
 
-// FromAttributes looks under the names of attributes, and in maps among them.
-func FromAttributes(attributes pcommon.Map) (IDs, bool) {
-	return fromMap(attributes, "", 0).ids()
+// Find looks under the names of attributes, and in maps among them, and where these say nothing, into a body that is a map,
+// JSON, or text. Attributes that contradict each other are not settled by the body.
+func Find(attributes pcommon.Map, body pcommon.Value) (IDs, bool) {
+	o := fromMap(attributes, "", 0)
+	if o.state == nothing {
+		o = fromBody(body)
+	}
+	return o.ids()
 }
 
-// FromBody looks into a body that is a map, JSON, or text.
-func FromBody(body pcommon.Value) (IDs, bool) {
+func fromBody(body pcommon.Value) outcome {
 	switch body.Type() {
 	case pcommon.ValueTypeMap:
 		o := fromMap(body.Map(), "", 0)
@@ -37,11 +41,11 @@ func FromBody(body pcommon.Value) (IDs, bool) {
 				}
 			}
 		}
-		return o.ids()
+		return o
 	case pcommon.ValueTypeStr:
-		return fromString(body.Str()).ids()
+		return fromString(body.Str())
 	default:
-		return IDs{}, false
+		return outcome{}
 	}
 }
 

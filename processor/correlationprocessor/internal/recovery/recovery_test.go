@@ -97,7 +97,7 @@ func TestTextBodies(t *testing.T) {
 		`{"parent":{"trace_id":"` + otherHex + `"},"a":{"trace_id":"` + traceHex + `"}}`:                        traceOnly,
 		`{"a":"\\","b":"\\\"}","c":[{"d":"]"},[]],"trace_id":"` + traceHex + `"}`:                               traceOnly,
 	} {
-		got, ok := recovery.FromBody(pcommon.NewValueStr(body))
+		got, ok := fromBody(pcommon.NewValueStr(body))
 		assert.True(t, ok, body)
 		assert.Equal(t, want, got, body)
 	}
@@ -189,7 +189,7 @@ func TestWhatIsNoID(t *testing.T) {
 		`{"url":"/?trace_id=` + traceHex + `"}`,
 		strings.Repeat(`{"a":`, 100) + `{"trace_id":"` + traceHex + `"}` + strings.Repeat("}", 100),
 	} {
-		got, ok := recovery.FromBody(pcommon.NewValueStr(body))
+		got, ok := fromBody(pcommon.NewValueStr(body))
 		assert.False(t, ok, "%s: %+v", body, got)
 	}
 }
@@ -202,11 +202,11 @@ func TestAnIDIsFoundWhereverItStands(t *testing.T) {
 				before + " trace_id=" + traceHex + " span_id=" + spanHex + " " + before,
 				`{"a":"` + before + `","trace_id":"` + traceHex + `","span_id":"` + spanHex + `"}`,
 			} {
-				got, ok := recovery.FromBody(pcommon.NewValueStr(body))
+				got, ok := fromBody(pcommon.NewValueStr(body))
 				require.True(t, ok, body)
 				require.Equal(t, both, got, body)
 			}
-			got, _ := recovery.FromBody(pcommon.NewValueStr(before + " dd.trace_id=1234567890"))
+			got, _ := fromBody(pcommon.NewValueStr(before + " dd.trace_id=1234567890"))
 			require.Equal(t, recovery.IDs{Half: 1234567890}, got, before)
 		}
 	}
@@ -259,13 +259,13 @@ func TestAttributesAndMaps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := pcommon.NewMap()
 			require.NoError(t, m.FromRaw(given.raw))
-			got, ok := recovery.FromAttributes(m)
+			got, ok := fromAttributes(m)
 			assert.True(t, ok)
 			assert.Equal(t, given.want, got)
 
 			body := pcommon.NewValueMap()
 			m.CopyTo(body.Map())
-			got, ok = recovery.FromBody(body)
+			got, ok = fromBody(body)
 			assert.True(t, ok)
 			assert.Equal(t, given.want, got)
 		})
@@ -292,7 +292,7 @@ func TestAttributesWithoutIDs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := pcommon.NewMap()
 			require.NoError(t, m.FromRaw(given))
-			_, ok := recovery.FromAttributes(m)
+			_, ok := fromAttributes(m)
 			assert.False(t, ok)
 		})
 	}
@@ -301,7 +301,7 @@ func TestAttributesWithoutIDs(t *testing.T) {
 func TestMapsWithSentences(t *testing.T) {
 	body := pcommon.NewValueMap()
 	require.NoError(t, body.Map().FromRaw(map[string]any{"message": "trace_id=" + traceHex + " span_id=" + spanHex}))
-	got, ok := recovery.FromBody(body)
+	got, ok := fromBody(body)
 	assert.True(t, ok)
 	assert.Equal(t, both, got)
 }
@@ -312,10 +312,43 @@ func TestNothingIsAllocated(t *testing.T) {
 	text := pcommon.NewValueStr("done trace_id=" + traceHex + " span_id=" + spanHex + " in 3 ms")
 	json := pcommon.NewValueStr(`{"a":1,"ctx":{"traceId":"` + traceHex + `","spanId":"` + spanHex + `"}}`)
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
-		recovery.FromAttributes(attributes)
-		recovery.FromBody(text)
-		recovery.FromBody(json)
+		fromAttributes(attributes)
+		fromBody(text)
+		fromBody(json)
 	}))
+}
+
+func TestTheBodyDoesNotSettleWhatAttributesContradict(t *testing.T) {
+	body := pcommon.NewValueStr("proxied trace_id=" + traceHex)
+	for name, given := range map[string]struct {
+		attributes map[string]any
+		want       recovery.IDs
+	}{
+		"none":             {map[string]any{"http.route": "/"}, traceOnly},
+		"agreeing":         {map[string]any{"trace_id": traceHex, "span_id": spanHex}, both},
+		"of another trace": {map[string]any{"trace_id": otherHex}, recovery.IDs{Trace: trace(otherHex)}},
+		"contradicting":    {map[string]any{"trace_id": traceHex, "traceparent": "00-" + otherHex + "-" + spanHex + "-01"}, recovery.IDs{}},
+		"in two maps":      {map[string]any{"a": map[string]any{"trace_id": traceHex}, "b": map[string]any{"trace_id": otherHex}}, recovery.IDs{}},
+	} {
+		attributes := pcommon.NewMap()
+		require.NoError(t, attributes.FromRaw(given.attributes))
+		got, ok := recovery.Find(attributes, body)
+		assert.Equal(t, given.want, got, name)
+		assert.Equal(t, given.want != recovery.IDs{}, ok, name)
+	}
+}
+
+var (
+	noAttributes = pcommon.NewMap()
+	noBody       = pcommon.NewValueEmpty()
+)
+
+func fromAttributes(attributes pcommon.Map) (recovery.IDs, bool) {
+	return recovery.Find(attributes, noBody)
+}
+
+func fromBody(body pcommon.Value) (recovery.IDs, bool) {
+	return recovery.Find(noAttributes, body)
 }
 
 func raw(s string) []byte {

@@ -130,6 +130,11 @@ func (k *Key) agrees(other *Key, slots mask) bool {
 	return true
 }
 
+// equals tells whether both keys say the same.
+func (k *Key) equals(other *Key) bool {
+	return k.has == other.has && k.agrees(other, k.has)
+}
+
 // hashValue makes numbers and the texts of numbers equal: a status code is the one on a span and the other on a point that
 // was scraped.
 func hashValue(seed maphash.Seed, value pcommon.Value) (uint64, bool) {

@@ -13,12 +13,23 @@ type Role struct {
 	kinds  kinds
 }
 
+// kind is one of the kinds of spans that the protocol has.
+type kind uint8
+
+// kindOf reads what came off the wire, where any number can be. What the protocol does not have is as good as unspecified.
+func kindOf(given ptrace.SpanKind) kind {
+	if given < ptrace.SpanKindUnspecified || given > ptrace.SpanKindConsumer {
+		return kind(ptrace.SpanKindUnspecified)
+	}
+	return kind(given)
+}
+
 // kinds is a set of span kinds.
 type kinds uint8
 
 func kindsOf(of ...ptrace.SpanKind) (set kinds) {
-	for _, kind := range of {
-		set |= 1 << kind
+	for _, given := range of {
+		set |= 1 << kindOf(given)
 	}
 	return set
 }

@@ -2,6 +2,7 @@ package series
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,8 @@ func TestFailedThenSlowSpansArePicked(t *testing.T) {
 		source.Add(start, []Sighting{sighting(key, i, i*1e6, i%10 == 3)})
 	}
 	var p Picker
-	require.True(t, p.Reset(x, start, shop, ""))
+	p.Begin(x, start, 1)
+	require.True(t, p.Reset(shop, ""))
 	p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &key)
 	picked := p.Pick(&Point{Key: key, Until: start}, 4, nil)
 	require.Len(t, picked, 4)
@@ -82,7 +84,8 @@ func TestWhereOtherPointsSayMoreAPointThatDoesNotIsAboutSpansThatDoNot(t *testin
 	fine, failed := keyOf(x, "http.route", "/"), keyOf(x, "http.route", "/", "error.type", "timeout")
 	x.Source(start, shop, "").Add(start, []Sighting{sighting(fine, 1, 1, false), sighting(failed, 2, 2, true)})
 	var p Picker
-	require.True(t, p.Reset(x, start, shop, ""))
+	p.Begin(x, start, 1)
+	require.True(t, p.Reset(shop, ""))
 	asked, role := &Point{Key: fine, Until: start}, RoleOf("http.server.requests")
 	p.Prepare(role, Dimensions{}, &fine)
 	assert.Len(t, p.Pick(asked, 5, nil), 2)
@@ -104,7 +107,8 @@ func TestEachPointOfManyFindsItsOwnSeries(t *testing.T) {
 		source.Add(start, []Sighting{sighting(keys[i], int64(i), int64(i)+1, false)})
 	}
 	var p Picker
-	require.True(t, p.Reset(x, start, shop, ""))
+	p.Begin(x, start, 1)
+	require.True(t, p.Reset(shop, ""))
 	p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &keys[0])
 	for i := range keys {
 		picked := p.Pick(&Point{Key: keys[i], Until: start}, 5, nil)
@@ -122,7 +126,8 @@ func TestNobodyKnowsWhichSideAMetricIsAbout(t *testing.T) {
 	calling.Kind = ptrace.SpanKindClient
 	x.Source(start, shop, "").Add(start, []Sighting{serving})
 	var p Picker
-	require.True(t, p.Reset(x, start, shop, ""))
+	p.Begin(x, start, 1)
+	require.True(t, p.Reset(shop, ""))
 	asked := &Point{Key: key, Until: start}
 	p.Prepare(RoleOf("requests"), Dimensions{}, &key)
 	assert.Len(t, p.Pick(asked, 5, nil), 1)
@@ -131,18 +136,154 @@ func TestNobodyKnowsWhichSideAMetricIsAbout(t *testing.T) {
 	assert.Empty(t, p.Pick(asked, 5, nil))
 }
 
+func TestAKindThatTheProtocolDoesNotHaveIsUnspecified(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	key := keyOf(x, "http.request.method", "GET")
+	source := x.Source(start, shop, "")
+	for i, kind := range []ptrace.SpanKind{-1, math.MinInt32, math.MaxInt32, 6, 8, 32, 256 + ptrace.SpanKindServer} {
+		unknown := sighting(key, int64(i), 1, false)
+		unknown.Kind = kind
+		source.Add(start, []Sighting{unknown})
+	}
+	assert.Len(t, source.series, 1)
+	var p Picker
+	p.Begin(x, start, 1)
+	require.True(t, p.Reset(shop, ""))
+	for _, name := range []string{"http.server.requests", "requests"} {
+		p.Prepare(RoleOf(name), Dimensions{}, &key)
+		assert.Empty(t, p.Pick(&Point{Key: key, Until: start}, 5, nil), name)
+	}
+
+	source.Add(start, []Sighting{sighting(key, 9, 1, false)})
+	p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &key)
+	assert.Len(t, p.Pick(&Point{Key: key, Until: start}, 5, nil), 1)
+}
+
+// many adds series that differ in their routes alone, of which the first, which are the oldest, are the slowest.
+func many(x *Index, instance string, count int) {
+	source := x.Source(start, shop, instance)
+	for i := range count {
+		key := keyOf(x, "http.request.method", "GET", "http.route", fmt.Sprint("/", i))
+		source.Add(start, []Sighting{sighting(key, int64(i), int64(count-i)*1e6, false)})
+	}
+}
+
+func TestOfManySeriesTheNewestAreLookedAt(t *testing.T) {
+	x := NewIndex(1<<24, retention)
+	many(x, "", maxSeries)
+	for _, like := range []Key{{}, keyOf(x, "http.request.method", "GET")} {
+		var p Picker
+		p.Begin(x, start, 1)
+		require.True(t, p.Reset(shop, ""))
+		p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &like)
+		picked := p.Pick(&Point{Key: like, Until: start}, maxSeries, nil)
+		require.Len(t, picked, maxWalk)
+		assert.Equal(t, int64(maxWalk)*1e6, picked[0].Duration())
+	}
+}
+
+func TestEachInstanceHasItsShare(t *testing.T) {
+	x := NewIndex(1<<24, retention)
+	like := keyOf(x, "http.request.method", "GET")
+	for i := range maxInstances {
+		many(x, fmt.Sprint(i), 100)
+		failed := keyOf(x, "http.request.method", "GET", "http.route", "/failed")
+		x.Source(start, shop, fmt.Sprint(i)).Add(start, []Sighting{sighting(failed, int64(i), 1, true)})
+	}
+	var p Picker
+	p.Begin(x, start, 1)
+	require.True(t, p.Reset(shop, ""))
+	p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &like)
+	picked := p.Pick(&Point{Key: like, Until: start}, maxSeries, nil)
+	require.Len(t, picked, maxWalk)
+	for i := range picked {
+		assert.Equal(t, i < maxInstances, picked[i].Failed)
+	}
+}
+
+func TestASeriesThatIsNotLookedAtMayBeOfTheOtherSide(t *testing.T) {
+	x := NewIndex(1<<24, retention)
+	like := keyOf(x, "http.request.method", "GET")
+	calling := sighting(like, 1, 1, false)
+	calling.Kind = ptrace.SpanKindClient
+	x.Source(start, shop, "").Add(start, []Sighting{calling})
+	many(x, "", 2*maxWalk)
+	var p Picker
+	p.Begin(x, start, 1)
+	require.True(t, p.Reset(shop, ""))
+	p.Prepare(RoleOf("requests"), Dimensions{}, &like)
+	assert.Empty(t, p.Pick(&Point{Key: like, Until: start}, 5, nil))
+}
+
+func TestABatchHasItsCredit(t *testing.T) {
+	x := NewIndex(1<<24, retention)
+	many(x, "", maxSeries)
+	like := keyOf(x, "http.request.method", "GET")
+	role, asked := RoleOf("http.server.requests"), &Point{Key: like, Until: start}
+	var p Picker
+	for range 2 {
+		const points = 2 * maxSeries / pointCredit
+		p.Begin(x, start, points)
+		require.True(t, p.Reset(shop, ""))
+		for range batchCredit/maxSeries + 2 {
+			p.Prepare(role, Dimensions{}, &like)
+			require.NotEmpty(t, p.Pick(asked, 5, nil))
+		}
+		p.Prepare(role, Dimensions{}, &like)
+		require.Empty(t, p.Pick(asked, 5, nil))
+	}
+}
+
+func TestPointsAskedForOneAfterTheOther(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	like := keyOf(x, "http.request.method", "GET", "server.address", "a")
+	x.Source(start, shop, "").Add(start, []Sighting{sighting(like, 1, 1, false), sighting(like, 2, 1e9, true)})
+	other := keyOf(x, "http.request.method", "GET", "server.address", "b")
+	var p Picker
+	p.Begin(x, start, 1)
+	require.True(t, p.Reset(shop, ""))
+	p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &like)
+	single := func(int64) int { return 0 }
+	for range 2 {
+		assert.Len(t, p.Pick(&Point{Key: like, Until: start}, 5, nil), 2)
+		assert.Len(t, p.Pick(&Point{Key: like, Until: start}, 5, single), 1)
+		assert.Len(t, p.Pick(&Point{Key: like, Until: start}, 5, nil), 2)
+		assert.Empty(t, p.Pick(&Point{Key: like, Until: start - 1}, 5, nil))
+		assert.Empty(t, p.Pick(&Point{Key: other, Until: start}, 5, nil))
+		assert.Empty(t, p.Pick(&Point{Key: like, Since: start + 1, Until: start + 2}, 5, nil))
+	}
+	p.Prepare(RoleOf("http.client.requests"), Dimensions{}, &like)
+	assert.Empty(t, p.Pick(&Point{Key: like, Since: start + 1, Until: start + 2}, 5, nil))
+	assert.Empty(t, p.Pick(&Point{Key: like, Until: start}, 5, nil))
+}
+
+func TestASeriesHasFewClasses(t *testing.T) {
+	x := NewIndex(1<<20, retention)
+	key := keyOf(x, "http.route", "/")
+	source := x.Source(start, shop, "")
+	for magnitude := range 63 {
+		for _, failed := range []bool{false, true} {
+			source.Add(start, []Sighting{sighting(key, 1, 1<<magnitude, failed)})
+		}
+	}
+	require.NotNil(t, source.order.Newest())
+	assert.Len(t, source.order.Newest().classes, 64)
+}
+
 func TestWhatIsSilentIsForgotten(t *testing.T) {
 	x := NewIndex(1<<20, retention)
 	key := keyOf(x, "http.route", "/")
 	x.Source(start, shop, "a").Add(start, []Sighting{sighting(key, 1, 1, false)})
 	later := start + int64(retention) + 1
 	var p Picker
-	require.True(t, p.Reset(x, later, shop, "a"))
+	p.Begin(x, later, 1)
+	require.True(t, p.Reset(shop, "a"))
 	p.Prepare(RoleOf("http.server.requests"), Dimensions{}, &key)
 	assert.Empty(t, p.Pick(&Point{Key: key, Until: later}, 5, nil))
 
 	x.Source(later, shop, "b")
-	assert.False(t, p.Reset(x, later, shop, "a"))
+	p.Begin(x, later, 1)
+	assert.False(t, p.Reset(shop, "a"))
 	assert.Equal(t, recency.Evictions{Age: 1}, x.Evicted())
 	for now := later; now < later+10*int64(retention); now += int64(retention) {
 		x.Source(now, shop, "c").Add(now, []Sighting{sighting(keyOf(x, "http.route", fmt.Sprint(now)), 1, 1, false)})

@@ -16,6 +16,9 @@ const (
 	maxSeries = 512
 	// depth is how many spans a class keeps: the point that they belong to may come after younger ones.
 	depth = 4
+	// A class is of the durations up to a power of two, in nanoseconds. What takes less than a microsecond, or more than half
+	// an hour, is not told apart, so that a series has 64 classes at most.
+	minMagnitude, maxMagnitude = 10, 41
 
 	sourceBytes = int64(unsafe.Sizeof(Source{})) + 192 // with its places in the index
 	seriesBytes = int64(unsafe.Sizeof(one{})) + 48     // with its place in the source
@@ -30,13 +33,12 @@ type Candidate struct {
 	Failed     bool
 
 	arrived int64
-	kind    ptrace.SpanKind
 }
 
 // Duration of the span.
 func (c *Candidate) Duration() int64 { return c.End - c.Start }
 
-// Sighting is a finished span with the key of its series.
+// Sighting is a finished span with the key of its series. Its kind is as it was sent.
 type Sighting struct {
 	Key  Key
 	Kind ptrace.SpanKind
@@ -63,7 +65,7 @@ type Source struct {
 // one series: the spans of one kind that say the same about themselves.
 type one struct {
 	id     uint64
-	kind   ptrace.SpanKind
+	kind   kind
 	key    Key
 	latest int64
 	recency.Links[one]
@@ -102,7 +104,8 @@ func (s *Source) Add(now int64, sightings []Sighting) {
 }
 
 func (s *Source) add(now int64, sighting *Sighting) {
-	id := sighting.Key.hash() + uint64(sighting.Kind)
+	side := kindOf(sighting.Kind)
+	id := sighting.Key.hash() + uint64(side)
 	known, ok := s.series[id]
 	if ok {
 		s.order.Touch(known)
@@ -111,14 +114,14 @@ func (s *Source) add(now int64, sighting *Sighting) {
 			s.drop(s.order.Oldest())
 			s.index.byBytes.Add(1)
 		}
-		known = &one{id: id, kind: sighting.Kind, key: sighting.Key}
+		known = &one{id: id, kind: side, key: sighting.Key}
 		s.series[id] = known
 		s.used += seriesBytes
 		s.order.Push(known)
 	}
 	known.latest = now
 	candidate := sighting.Candidate
-	candidate.arrived, candidate.kind = now, sighting.Kind
+	candidate.arrived = now
 	s.used += known.add(candidate)
 }
 
@@ -137,7 +140,7 @@ func (s *Source) drop(o *one) {
 }
 
 func (o *one) add(candidate Candidate) (grown int64) {
-	magnitude := uint8(bits.Len64(uint64(candidate.Duration())))
+	magnitude := uint8(min(max(bits.Len64(uint64(candidate.Duration())), minMagnitude), maxMagnitude))
 	for i := range o.classes {
 		if c := &o.classes[i]; c.magnitude == magnitude && c.failed == candidate.Failed {
 			c.add(candidate)

@@ -3,7 +3,6 @@ package store
 import (
 	"hash/maphash"
 	"slices"
-	"strings"
 	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -264,7 +263,7 @@ func (s *shard) open(t *trace) *block {
 		t.oldest = b.newer
 		s.blocks.at(t.oldest).older = 0
 		*b = block{}
-		s.store.byBytes.Add(blockLength)
+		s.store.crowded.Add(blockLength)
 	} else {
 		link, b = s.blocks.add()
 		t.blocks++
@@ -379,7 +378,6 @@ func (s *shard) resolve(half, hash uint64) (resolved pcommon.TraceID, ok bool) {
 
 // enter returns the link of the entry with one more trace. What is kept of the operation keeps nothing else alive.
 func (s *shard) enter(through door) uint32 {
-	through = door{name.Cut(through.service), name.Cut(through.operation)}
 	// Spans of one sender come together.
 	if s.recent != 0 {
 		if e := s.entries.at(s.recent); e.door == through {
@@ -387,6 +385,7 @@ func (s *shard) enter(through door) uint32 {
 			return s.recent
 		}
 	}
+	through = door{name.Cut(through.service), name.Cut(through.operation)}
 	hash := s.entryHash(through)
 	search := s.byDoor.search(hash)
 	for found := search.next(); found != nil; found = search.next() {
@@ -401,7 +400,7 @@ func (s *shard) enter(through door) uint32 {
 		s.entries.remove(link)
 		return 0
 	}
-	through = door{strings.Clone(through.service), strings.Clone(through.operation)}
+	through = door{name.Keep(through.service), name.Keep(through.operation)}
 	s.nameBytes += through.bytes()
 	e.door, e.traces = through, 1
 	return link

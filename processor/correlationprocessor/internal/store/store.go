@@ -80,7 +80,7 @@ type run struct {
 	hashes [runLength]uint64
 }
 
-// Store remembers spans. It reads no clock: every call says what time it is, in nanoseconds.
+// Store remembers spans. It reads no clock: every call says what time it is, in nanoseconds, by one that does not go back.
 type Store struct {
 	seed      uint64
 	shards    []shard
@@ -88,6 +88,7 @@ type Store struct {
 	used      atomic.Int64
 	byAge     atomic.Int64
 	byBytes   atomic.Int64
+	crowded   atomic.Int64
 	slowAbove int64
 	runs      sync.Pool
 }
@@ -174,9 +175,14 @@ func (s *Store) Size() int64 {
 	return s.used.Load()
 }
 
-// Evicted counts the spans that have left so far.
+// Evicted counts the spans that have left so far, without those that Crowded counts.
 func (s *Store) Evicted() recency.Evictions {
 	return recency.Evictions{Age: s.byAge.Load(), Bytes: s.byBytes.Load()}
+}
+
+// Crowded counts the spans that have made place for others of their own trace, which more memory would not have kept.
+func (s *Store) Crowded() int64 {
+	return s.crowded.Load()
 }
 
 // lock returns the shard of the traces whose ids end in the given half, locked, and their hash.
