@@ -30,7 +30,7 @@ const serviceGraph = "service_graph"
 type Config struct {
 	// TraceWindow is how long a span record waits for the rest of its trace. Longer finds more of slow traces, and tells later.
 	TraceWindow time.Duration `mapstructure:"trace_window"`
-	// MaxSpans bounds the span records held, at about 160 bytes each. Past it the oldest trace is decided early.
+	// MaxSpans bounds the span records held, at about 160 bytes each. Past it old traces are decided early.
 	MaxSpans int `mapstructure:"max_spans"`
 	// Dependencies is about who calls whom.
 	Dependencies DependenciesConfig `mapstructure:"dependencies"`
@@ -74,7 +74,7 @@ type LimitConfig struct {
 	Callee string `mapstructure:"callee"`
 	// Type is one of the types of dependencies.
 	Type string `mapstructure:"type"`
-	// FailureRate is the share of failed calls, from 0 to 1, above which a dependency is degraded.
+	// FailureRate is the share of failed calls, from 0 to less than 1, above which a dependency is degraded.
 	FailureRate float64 `mapstructure:"failure_rate"`
 	// Duration is what at most one call in twenty may exceed.
 	Duration time.Duration `mapstructure:"duration"`
@@ -94,11 +94,14 @@ func (l *LimitConfig) validate(index int) error {
 	default:
 		errs = append(errs, fmt.Errorf("`%s.type`: there is no type %q", key, l.Type))
 	}
-	if !(l.FailureRate >= 0 && l.FailureRate <= 1) {
-		errs = append(errs, fmt.Errorf("`%s.failure_rate` must be from 0 to 1", key))
+	if !(l.FailureRate >= 0 && l.FailureRate < 1) {
+		errs = append(errs, fmt.Errorf("`%s.failure_rate` must be from 0 to less than 1: no share of failed calls is above 1", key))
 	}
 	if l.Duration < 0 {
 		errs = append(errs, fmt.Errorf("`%s.duration` must not be negative", key))
+	}
+	if longest := time.Duration(health.LongestLimit()); l.Duration >= longest {
+		errs = append(errs, fmt.Errorf("`%s.duration` must be less than %s: longer calls are not told apart", key, longest))
 	}
 	if l.FailureRate == 0 && l.Duration == 0 {
 		errs = append(errs, fmt.Errorf("`%s` needs `failure_rate` or `duration`", key))

@@ -2,6 +2,7 @@ package servicehealthconnector
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,14 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
+)
+
+const (
+	// shutdownTimeout bounds how long Shutdown takes, since its caller may set no bound.
+	shutdownTimeout = 10 * time.Second
+	// patience is for how long Shutdown waits for what is being sent before it cancels that: an exporter may try again
+	// until it is shut down itself, which comes after this.
+	patience = 2 * time.Second
 )
 
 // tickInterval is how often the engine is told the time: often enough that what is due does not pile up.
@@ -52,6 +61,7 @@ type shared struct {
 	engine    *engine.Engine
 	telemetry *metadata.TelemetryBuilder
 	disabled  []string
+	clock     engine.WallClock
 
 	// first is the instance that passes on what comes in. It changes at the start and the end only, and is asked for each batch.
 	first atomic.Pointer[instance]
@@ -59,8 +69,16 @@ type shared struct {
 	mu        sync.Mutex
 	instances []*instance
 	running   int
-	stop      chan struct{}
-	stopped   chan struct{}
+	ticker    *ticker
+	// started is when the first instance did, with a reading of the monotonic clock.
+	started time.Time
+}
+
+// ticker is the goroutine that tells an engine the time.
+type ticker struct {
+	// stop ends it once it has sent what it is sending, cancel ends that, too.
+	stop, cancel context.CancelFunc
+	stopped      chan struct{}
 }
 
 func (r *registry) join(set connector.Settings, cfg *Config, out output) (*instance, error) {
@@ -134,8 +152,10 @@ func (i *instance) Start(context.Context, component.Host) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.running++; i.running == 1 {
-		i.stop, i.stopped = make(chan struct{}), make(chan struct{})
-		go i.run(i.stop, i.stopped)
+		if i.started.IsZero() {
+			i.started = time.Now()
+		}
+		i.ticker = i.tick()
 	}
 	return nil
 }
@@ -143,7 +163,7 @@ func (i *instance) Start(context.Context, component.Host) error {
 // ConsumeTraces counts each batch once: every instance is given it, but only the first of them passes it on.
 func (i *instance) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	if i.first.Load() == i {
-		i.engine.Traces(ctx, td, time.Now().UnixNano())
+		i.engine.Traces(ctx, td, i.now())
 	}
 	return nil
 }
@@ -156,19 +176,22 @@ func (i *instance) Shutdown(ctx context.Context) error {
 	if started {
 		i.running--
 	}
-	last := started && i.running == 0
+	ticker := i.ticker
 	i.mu.Unlock()
-	if last {
-		close(i.stop)
-		<-i.stopped
+	defer i.leave()
+	if !started {
+		return nil
 	}
-	if started {
-		i.engine.Drain(ctx, time.Now().UnixNano())
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	if err := ticker.end(ctx); err != nil {
+		return fmt.Errorf("what is being sent has not ended: %w", err)
 	}
-	return i.leave()
+	i.engine.Drain(ctx, i.now())
+	return nil
 }
 
-func (i *instance) leave() error {
+func (i *instance) leave() {
 	i.registry.mu.Lock()
 	defer i.registry.mu.Unlock()
 	i.mu.Lock()
@@ -181,20 +204,46 @@ func (i *instance) leave() error {
 		delete(i.registry.byID, i.id)
 		i.telemetry.Shutdown()
 	}
-	return nil
 }
 
-func (s *shared) run(stop <-chan struct{}, stopped chan<- struct{}) {
-	defer close(stopped)
-	ticker := time.NewTicker(tickInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case now := <-ticker.C:
-			s.engine.TickWall(context.Background(), now.UnixNano())
+// now is the present time in nanoseconds since the epoch, for spans and ticks alike.
+func (s *shared) now() int64 {
+	now := time.Now()
+	return s.clock.At(now.UnixNano(), int64(now.Sub(s.started)))
+}
+
+// tick tells the engine the time until the ticker is ended.
+func (s *shared) tick() *ticker {
+	sending, cancel := context.WithCancel(context.Background())
+	ticking, stop := context.WithCancel(sending)
+	t := &ticker{stop: stop, cancel: cancel, stopped: make(chan struct{})}
+	go func() {
+		defer close(t.stopped)
+		ticks := time.NewTicker(tickInterval)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ticking.Done():
+				return
+			case <-ticks.C:
+				s.engine.TickWall(sending, s.now())
+			}
 		}
+	}()
+	return t
+}
+
+// end waits until the goroutine has ended, and first for a while until what it is sending is sent. To end it twice is allowed.
+func (t *ticker) end(ctx context.Context) error {
+	defer t.cancel()
+	t.stop()
+	timer := time.AfterFunc(patience, t.cancel)
+	defer timer.Stop()
+	select {
+	case <-t.stopped:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

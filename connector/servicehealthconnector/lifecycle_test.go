@@ -15,8 +15,10 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/connector/connectortest"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
@@ -34,11 +36,17 @@ func call(trace string) ptrace.Traces {
 		{Service: "front", Trace: trace, ID: "client", Kind: "client", Start: 0, End: 0.1},
 		{Service: "back", Trace: trace, ID: "server", Parent: "client", Kind: "server", Start: 0.02, End: 0.08},
 	})
+	return present(td)
+}
+
+// present gives all spans the last tenth of a second.
+func present(td ptrace.Traces) ptrace.Traces {
 	now := time.Now()
 	for _, rs := range td.ResourceSpans().All() {
-		s := rs.ScopeSpans().At(0).Spans().At(0)
-		s.SetStartTimestamp(pcommon.NewTimestampFromTime(now.Add(-100 * time.Millisecond)))
-		s.SetEndTimestamp(pcommon.NewTimestampFromTime(now))
+		for _, s := range rs.ScopeSpans().At(0).Spans().All() {
+			s.SetStartTimestamp(pcommon.NewTimestampFromTime(now.Add(-100 * time.Millisecond)))
+			s.SetEndTimestamp(pcommon.NewTimestampFromTime(now))
+		}
 	}
 	return td
 }
@@ -71,6 +79,145 @@ func TestShutdownTellsWhatIsHeld(t *testing.T) {
 		require.NoError(t, c.ConsumeTraces(t.Context(), call("t")))
 		require.NoError(t, c.Shutdown(t.Context()))
 		assert.Equal(t, []string{"front (application) → back (application): rpc success = 1"}, last(&metrics).Calls)
+	})
+}
+
+// An exporter may try again until it is shut down itself, which comes after the connector.
+func TestShutdownWaitsForNoExporter(t *testing.T) {
+	for name, isDeaf := range map[string]bool{"that tries again": false, "that does not hear when its context ends": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				released := make(chan struct{})
+				defer close(released)
+				var given int
+				metrics, err := consumer.NewMetrics(func(ctx context.Context, _ pmetric.Metrics) error {
+					given++
+					done := ctx.Done()
+					if isDeaf {
+						done = nil
+					}
+					select {
+					case <-done:
+					case <-released:
+					}
+					return ctx.Err()
+				})
+				require.NoError(t, err)
+				cfg := createDefaultConfig().(*Config)
+				factory := NewFactory()
+				c, err := factory.CreateTracesToMetrics(t.Context(), settings(""), cfg, metrics)
+				require.NoError(t, err)
+				toLogs, err := factory.CreateTracesToLogs(t.Context(), settings(""), cfg, consumertest.NewNop())
+				require.NoError(t, err)
+				require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+				require.NoError(t, toLogs.Start(t.Context(), componenttest.NewNopHost()))
+				require.NoError(t, c.ConsumeTraces(t.Context(), call("t")))
+				time.Sleep(2 * cfg.FlushInterval)
+				synctest.Wait()
+				assert.Equal(t, 1, given, "it is at it")
+				from := time.Now()
+				for _, instance := range []component.Component{toLogs, c} {
+					assert.Equal(t, isDeaf, instance.Shutdown(context.Background()) != nil)
+				}
+				assert.LessOrEqual(t, time.Since(from), 2*shutdownTimeout)
+			})
+		})
+	}
+}
+
+func TestWhatIsBeingSentAtShutdownIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := createDefaultConfig().(*Config)
+		var sent int
+		metrics, err := consumer.NewMetrics(func(ctx context.Context, _ pmetric.Metrics) error {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+				sent++
+			}
+			return ctx.Err()
+		})
+		require.NoError(t, err)
+		c, err := NewFactory().CreateTracesToMetrics(t.Context(), settings(""), cfg, metrics)
+		require.NoError(t, err)
+		require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+		require.NoError(t, c.ConsumeTraces(t.Context(), call("t")))
+		time.Sleep(cfg.FlushInterval + 500*time.Millisecond)
+		require.NoError(t, c.Shutdown(t.Context()))
+		assert.Equal(t, 2, sent, "the flush, and what was left")
+	})
+}
+
+// A service may break and be replaced by one of another name: that it was failing is not told for ever.
+func TestAServiceThatIsGoneIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := createDefaultConfig().(*Config)
+		cfg.Dependencies.Silence = 10 * time.Minute
+		var metrics consumertest.MetricsSink
+		c, err := NewFactory().CreateTracesToMetrics(t.Context(), settings(""), cfg, &metrics)
+		require.NoError(t, err)
+		require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+		serve := func(service, status string, seconds int) {
+			for i := range seconds {
+				td := traces([]span{{Service: service, Trace: fmt.Sprint(service, status, i), ID: "s", Kind: "server", Status: status}})
+				require.NoError(t, c.ConsumeTraces(t.Context(), present(td)))
+				time.Sleep(time.Second)
+			}
+		}
+		serve("cart-v1", "", 600)
+		serve("cart-v1", "error", 60)
+		serve("cart-v2", "", 60)
+		assert.Equal(t, []string{"cart-v1 (application): failing errors self"}, last(&metrics).Health)
+		assert.Equal(t, map[string]bool{"cart-v1": true, "cart-v2": true}, watched(&metrics))
+		serve("cart-v2", "", 660)
+		assert.Equal(t, []string{"cart-v2 (application): healthy"}, last(&metrics).Health)
+		assert.Equal(t, map[string]bool{"cart-v2": true}, watched(&metrics))
+		require.NoError(t, c.Shutdown(t.Context()))
+	})
+}
+
+func TestWorkWithoutItsParentIsNoRequest(t *testing.T) {
+	for kind, is := range map[string]bool{"internal": false, "server": true, "consumer": true} {
+		synctest.Test(t, func(t *testing.T) {
+			var metrics consumertest.MetricsSink
+			c, err := NewFactory().CreateTracesToMetrics(t.Context(), settings(""), createDefaultConfig().(*Config), &metrics)
+			require.NoError(t, err)
+			require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+			td := traces([]span{{Service: "back", Trace: "t", ID: "part", Parent: "has yet to end", Kind: kind}})
+			require.NoError(t, c.ConsumeTraces(t.Context(), present(td)))
+			require.NoError(t, c.Shutdown(t.Context()))
+			assert.Equal(t, is, len(metrics.AllMetrics()) > 0, kind)
+		})
+	}
+}
+
+// All of max_spans is there for whoever needs it, be it one trace.
+func TestSpansAreBoundedInAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := createDefaultConfig().(*Config)
+		cfg.MaxSpans = 100
+		telemetry := componenttest.NewTelemetry()
+		defer func() { assert.NoError(t, telemetry.Shutdown(context.Background())) }()
+		set := settings("")
+		set.TelemetrySettings = telemetry.NewTelemetrySettings()
+		c, err := NewFactory().CreateTracesToMetrics(t.Context(), set, cfg, consumertest.NewNop())
+		require.NoError(t, err)
+		require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+		told := func() map[string]int64 {
+			var e expected
+			e.put(telemetry, "otelcol_service_health_spans_held")
+			e.put(telemetry, "otelcol_service_health_traces_cut_short")
+			return e.Telemetry
+		}
+		var spans []span
+		for i := range cfg.MaxSpans {
+			spans = append(spans, span{Service: "a", Trace: "1", ID: fmt.Sprint("s", i), Kind: "internal"})
+		}
+		require.NoError(t, c.ConsumeTraces(t.Context(), present(traces(spans))))
+		assert.Equal(t, map[string]int64{"spans_held": 100}, told())
+		require.NoError(t, c.ConsumeTraces(t.Context(), present(traces([]span{{Service: "a", Trace: "1", ID: "one more"}}))))
+		assert.Equal(t, map[string]int64{"traces_cut_short": 1}, told())
+		require.NoError(t, c.Shutdown(t.Context()))
 	})
 }
 
@@ -114,7 +261,13 @@ func TestWrongConfigurationIsRefusedByItsKey(t *testing.T) {
 		"`flush_interval` must be greater than zero":         func(c *Config) { c.FlushInterval = 0 },
 		"`clock` must be \"wall\" or \"event\"":              func(c *Config) { c.Clock = "sundial" },
 		"there is no metric \"slo.magic\"":                   func(c *Config) { c.Metrics = map[string]MetricConfig{"slo.magic": {}} },
-		"slo.files[0]":                                       func(c *Config) { c.SLO.Files = []string{"testdata/absent/*.yaml"} },
+		"`dependencies.limits[0].duration` must be less than 58.72": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{Duration: time.Minute}}
+		},
+		"`dependencies.limits[0].failure_rate` must be from 0 to less than 1": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{FailureRate: 1}}
+		},
+		"slo.files[0]": func(c *Config) { c.SLO.Files = []string{"testdata/absent/*.yaml"} },
 	} {
 		cfg := createDefaultConfig().(*Config)
 		set(cfg)
@@ -158,6 +311,20 @@ func last(metrics *consumertest.MetricsSink) expected {
 		describe(all[len(all)-1], &e)
 	}
 	return e
+}
+
+// watched are the callees whose health, of whatever state, was told last.
+func watched(metrics *consumertest.MetricsSink) map[string]bool {
+	callees := map[string]bool{}
+	all := metrics.AllMetrics()
+	for _, m := range all[len(all)-1].ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+		if m.Name() == "dependency.health" {
+			for _, p := range m.Gauge().DataPoints().All() {
+				callees[value(p.Attributes(), "callee.service.name")] = true
+			}
+		}
+	}
+	return callees
 }
 
 // Whatever comes in, nothing panics and the input is not touched.

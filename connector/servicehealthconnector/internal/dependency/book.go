@@ -136,14 +136,12 @@ func (b *Book) Count(t *trace.Trace, call Call) bool {
 	var failed bool
 	var errorType uint32
 	caller := &t.Spans[call.CallerSpan]
-	count := caller.Count
 	speaks := speaks(caller, call)
 	if speaks {
 		failed, errorType = caller.Has(trace.Failed), caller.ErrorType
 	}
 	if call.CalleeSpan != trace.None {
 		callee := &t.Spans[call.CalleeSpan]
-		count = max(count, callee.Count)
 		failed = failed || callee.Has(trace.Failed)
 		if errorType == names.None {
 			errorType = callee.ErrorType
@@ -151,15 +149,31 @@ func (b *Book) Count(t *trace.Trace, call Call) bool {
 	}
 	a := b.at(call.Edge)
 	s := b.series(a, failed, errorType)
-	s.Calls += count
-	s.Confident += count * call.Confidence
+	calls, answers := call.weights(t)
+	s.Calls += calls
+	s.Confident += calls * call.Confidence
 	if speaks {
-		s.Caller.observe(t.ID, caller)
+		s.Caller.observe(t.ID, caller, calls)
 	}
 	if call.CalleeSpan != trace.None {
-		s.Callee.observe(t.ID, &t.Spans[call.CalleeSpan])
+		s.Callee.observe(t.ID, &t.Spans[call.CalleeSpan], answers)
 	}
 	return b.watch(a, t.ID, failed, call.took(t, speaks))
+}
+
+// weights are how many calls this one stands for, and how many that were answered. Two sampled spans are both there as often as
+// the rarer one, and such pairs stand for all answers. But a caller's span that would be counted without an answer, too, stands
+// for what it says itself: the pair must not count again for those whose answer was sampled away.
+func (c Call) weights(t *trace.Trace) (calls, answers float64) {
+	caller := &t.Spans[c.CallerSpan]
+	if c.CalleeSpan == trace.None {
+		return caller.Count, 0
+	}
+	pairs := max(caller.Count, t.Spans[c.CalleeSpan].Count)
+	if countsAlone(caller) {
+		return caller.Count, pairs
+	}
+	return pairs, pairs
 }
 
 // speaks says whether the caller has a span for the call alone; where not, its span speaks of all that it did.
@@ -183,7 +197,7 @@ func (b *Book) CountLinked(edge Edge, t *trace.Trace, consumer *trace.Record) bo
 	s := b.series(a, failed, consumer.ErrorType)
 	s.Calls += consumer.Count
 	s.Confident += consumer.Count
-	s.Callee.observe(t.ID, consumer)
+	s.Callee.observe(t.ID, consumer, consumer.Count)
 	return b.watch(a, t.ID, failed, consumer.End-consumer.Start)
 }
 
@@ -284,7 +298,7 @@ func (b *Book) watch(a *account, id pcommon.TraceID, failed bool, took int64) (i
 	if a.trace != id {
 		a.trace, a.inTrace = id, 0
 	}
-	a.recent.Squares += 2*a.inTrace + 1 // (n + 1)² − n²
+	a.recent.Squares += 2*uint64(a.inTrace) + 1 // (n + 1)² − n²
 	a.inTrace++
 	if !failed && (a.slow == 0 || took < a.slow) || a.explained >= maxExplained || !a.admitted {
 		return false

@@ -80,12 +80,15 @@ func Calls(t *trace.Trace, peers Peers, into []Call) []Call {
 				Confidence: 1,
 			})
 		}
-		if span.Has(trace.Call) && span.Peer != names.None && isInnermost(t, int32(i)) {
+		if countsAlone(span) && isInnermost(t, int32(i)) {
 			call := Call{Edge: Edge{span.Service, span.Peer, typeOfPeer(span)}, CallerSpan: int32(i), CalleeSpan: trace.None}
 			if !span.Has(trace.ToService) {
 				if service, ok := peers.Behind(span.Peer); ok {
 					// It has answered before; this time its span is missing, as when half of a pair is sampled away.
-					call.Callee, call.Type = service, RPC
+					call.Callee = service
+					if call.Type == External {
+						call.Type = RPC
+					}
 				} else {
 					call.Confidence = peers.SourceOf(span.Peer).Confidence()
 				}
@@ -102,16 +105,11 @@ func Calls(t *trace.Trace, peers Peers, into []Call) []Call {
 // is what counts. Where there is no such span, to receive is all that is seen of the consumer.
 func isReceipt(t *trace.Trace, i int32) bool {
 	span := &t.Spans[i]
-	if !span.Has(trace.Broker) {
-		return false
-	}
-	for at := t.FirstChild[t.Parent[i]]; at != trace.None; at = t.NextSibling[at] {
-		if other := &t.Spans[at]; other.Service == span.Service && other.SpanKind() == ptrace.SpanKindConsumer {
-			return true
-		}
-	}
-	return false
+	return span.Has(trace.Broker) && t.Consumes(t.Parent[i], span.Service)
 }
+
+// countsAlone says whether a span is a call also where nobody answers it.
+func countsAlone(span *trace.Record) bool { return span.Has(trace.Call) && span.Peer != names.None }
 
 // Linked is the call from a producer to a consumer that names it by a link.
 func Linked(producer uint32, consumer *trace.Record) Edge {

@@ -7,9 +7,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/tracetest"
+	"github.com/throughline-otel/throughline/internal/layer"
 )
 
 func TestCalls(t *testing.T) {
@@ -78,6 +82,18 @@ func TestCalls(t *testing.T) {
 			 e - front client 40-50 peer=proxy.internal`,
 			[]string{"front→catalog rpc", "front→checkout rpc", "front→proxy.internal external"},
 		},
+		"a database that answered before": {
+			`a - front client 0-10 peer=postgresql:shop layer=data
+			 b a postgresql server 1-9
+			 c - front client 20-30 peer=postgresql:shop layer=data`,
+			[]string{"front→postgresql database", "front→postgresql database"},
+		},
+		"a neighbour of a service that answered": {
+			`a - front client 0-10 peer=10.0.0.0/24
+			 b a checkout server 1-9
+			 c - front client 20-30 peer=10.0.0.0/24`,
+			[]string{"front→10.0.0.0/24 external", "front→checkout rpc"},
+		},
 		"no peer without a name": {
 			`a - front client 0-100`, nil,
 		},
@@ -88,6 +104,7 @@ func TestCalls(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := names.New()
+			table.Peer("10.0.0.0/24", layer.External, names.FromNetwork)
 			var got []string
 			for _, call := range Calls(tracetest.Build(table, test.trace), table, nil) {
 				got = append(got, fmt.Sprintf("%s→%s %s", table.EntityOf(call.Caller).Name, table.EntityOf(call.Callee).Name, call.Type))
@@ -127,6 +144,51 @@ func TestABookCountsByOutcomeAndSide(t *testing.T) {
 	assert.False(t, peer.Callee.Observed(), "a side that sent no span observes nothing, not zero seconds")
 	assert.Len(t, admission.Fresh(), 2)
 	assert.Empty(t, admission.Fresh())
+}
+
+// A hundred calls are made, of which each side samples some; calls and both histograms say how many there were.
+func TestSampledCallsCountOnce(t *testing.T) {
+	const made = 100
+	for name, test := range map[string]struct {
+		caller                 string
+		callerRate, calleeRate int // One span in so many is there.
+	}{
+		"the caller's all, the callee's in part":       {"client 0-100 peer=checkout.internal", 1, 4},
+		"the caller's in part, the callee's all":       {"client 0-100 peer=checkout.internal", 4, 1},
+		"both in part":                                 {"client 0-100 peer=checkout.internal", 2, 10},
+		"a caller's that is no call without an answer": {"client 0-100", 1, 4},
+		"a caller's that is not about the call":        {"server 0-100", 2, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			table := names.New()
+			book := NewBook(NewAdmission(10, 10))
+			for i := range made {
+				if i%test.callerRate > 0 {
+					continue // The callee's span alone says nothing of a caller.
+				}
+				text := "a - front " + test.caller
+				if i%test.calleeRate == 0 {
+					text += "\n b a checkout server 10-90"
+				}
+				tree := tracetest.Build(table, text)
+				for j, rate := range []int{test.callerRate, test.calleeRate}[:len(tree.Spans)] {
+					tree.Spans[j].Count = float64(rate)
+				}
+				for _, call := range Calls(tree, table, nil) {
+					book.Count(tree, call)
+				}
+			}
+			total := told(book)
+			assert.Len(t, total, 1)
+			for _, s := range total {
+				assert.InDelta(t, made, s.Calls, 1e-9)
+				assert.EqualValues(t, made, s.Callee.Seconds.Count())
+				if s.Caller.Observed() {
+					assert.EqualValues(t, made, s.Caller.Seconds.Count())
+				}
+			}
+		})
+	}
 }
 
 // told is all that books counted.
@@ -211,6 +273,64 @@ func TestDeltasBeginAnewEachTime(t *testing.T) {
 		assert.Equal(t, 1, n)
 		totals.Tell(now, func(Key, *Series) { t.Error("nothing was added") })
 	}
+}
+
+func TestTheExemplarIsOfTheLatestCalls(t *testing.T) {
+	table := names.New()
+	book, totals := NewBook(NewAdmission(10, 10)), NewTotals(0, 1000, false)
+	tell := func(text string) (slowest Exemplar) {
+		tree := tracetest.Build(table, text)
+		for _, call := range Calls(tree, table, nil) {
+			book.Count(tree, call)
+		}
+		book.MoveTo(totals, 1, 1000)
+		totals.Tell(1, func(_ Key, s *Series) { slowest = s.Caller.Slowest })
+		return slowest
+	}
+	assert.InDelta(t, 5, tell("a - front client 0-5000 peer=p").Seconds, 1e-9)
+	assert.InDelta(t, 1, tell("a - front client 0-1000 peer=p").Seconds, 1e-9, "the slowest since the last time, not of all times")
+	assert.Zero(t, tell("a - front server 0-1000"))
+}
+
+// flat is a trace of one span and n children that are alike.
+func flat(n int, root, child trace.Record) *trace.Trace {
+	records := make([]trace.Record, n+1)
+	records[0] = root
+	for i := 1; i <= n; i++ {
+		records[i] = child
+		records[i].Start, records[i].End = int64(i), int64(i)+1
+		records[i].ID = uint64(i) + 1
+	}
+	records[0].ID, records[0].Start, records[0].End = 1, 1, 2
+	var t trace.Trace
+	t.Build(pcommon.TraceID{1}, records)
+	return &t
+}
+
+func TestManyCallsOfOneTraceAreOneWitness(t *testing.T) {
+	const n = 70_000 // Its square needs more than 32 bits.
+	table := names.New()
+	book := NewBook(NewAdmission(10, 10))
+	front := tracetest.Service(table, "front")
+	tree := flat(n, trace.Record{Service: front}, trace.Record{
+		Parent: 1, Service: front, Peer: tracetest.Peer(table, "p"), Kind: uint8(ptrace.SpanKindClient), Flags: trace.Call, Count: 1,
+	})
+	for _, call := range Calls(tree, table, nil) {
+		book.Count(tree, call)
+	}
+	book.Recents(func(_ Edge, r *Recent) { assert.Equal(t, uint64(n)*n, r.Squares) })
+}
+
+// To look for the work among all siblings of each receipt would take much longer.
+func TestManyReceiptsUnderOneParentTakeLittleTime(t *testing.T) {
+	const n = 100_000
+	table := names.New()
+	tree := flat(n, trace.Record{Service: tracetest.Service(table, "checkout"), Kind: uint8(ptrace.SpanKindProducer)}, trace.Record{
+		Parent: 1, Service: tracetest.Service(table, "mail"), Kind: uint8(ptrace.SpanKindClient), Flags: trace.Broker,
+	})
+	from := time.Now()
+	assert.Len(t, Calls(tree, table, nil), n)
+	assert.Less(t, time.Since(from), 3*time.Second)
 }
 
 func TestEdgesBeyondTheBoundKeepTheirCaller(t *testing.T) {

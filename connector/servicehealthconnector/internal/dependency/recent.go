@@ -8,7 +8,7 @@ type Recent struct {
 	Calls, Failed uint32
 	// Squares is the sum, over the traces that they are from, of the squares of the numbers of calls: those of one trace are not
 	// independent of each other.
-	Squares uint32
+	Squares uint64
 	// Took counts calls by the step of their duration.
 	Took [scale.Steps]uint32
 }

@@ -33,7 +33,8 @@ func (e Exemplar) SpanID() pcommon.SpanID { return trace.SpanID(e.Span) }
 
 // Side is what one of the two sides of an edge measured.
 type Side struct {
-	Seconds  structure.Histogram[float64]
+	Seconds structure.Histogram[float64]
+	// Slowest is the slowest call since the totals were told last: a trace of long ago is no longer to be found.
 	Slowest  Exemplar
 	observed bool
 	// rest is the part of sampled counts that is less than a call, so that rounding does not add up.
@@ -50,6 +51,8 @@ type Series struct {
 	Caller, Callee   Side
 	// Start and Last are when the series began, and when it was last added to, in nanoseconds since the epoch.
 	Start, Last int64
+	// Share is what a teller that sums up series has to remember of this one. It leaves with the series.
+	Share any
 }
 
 // take moves what from holds into s.
@@ -67,11 +70,12 @@ func (s *Series) clear() {
 	s.Callee.clear()
 }
 
-func (s *Side) observe(id pcommon.TraceID, span *trace.Record) {
+// observe adds a span that stands for so many.
+func (s *Side) observe(id pcommon.TraceID, span *trace.Record, count float64) {
 	s.init()
 	seconds := float64(span.End-span.Start) / 1e9
-	whole := math.Floor(span.Count + s.rest)
-	s.rest += span.Count - whole
+	whole := math.Floor(count + s.rest)
+	s.rest += count - whole
 	if whole > 0 {
 		s.Seconds.UpdateByIncr(seconds, uint64(whole))
 	}
@@ -151,6 +155,7 @@ func (t *Totals) Tell(now int64, f func(Key, *Series)) (left []Edge) {
 			continue
 		}
 		f(key, s)
+		s.Caller.Slowest, s.Callee.Slowest = Exemplar{}, Exemplar{}
 		if t.delta {
 			s.clear()
 			s.Start = now

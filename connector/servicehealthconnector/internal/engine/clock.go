@@ -8,6 +8,25 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
+// WallClock makes of what the system's clock says a time that never goes back: held spans would wait, and ticks stay away, for as
+// long as the clock was set back. The time of a clock that was set back goes at half its speed until they agree again; one
+// that was set forward is followed at once.
+type WallClock struct {
+	mu           sync.Mutex
+	now, elapsed int64
+}
+
+// At returns the time in nanoseconds since the epoch. wall is what the system's clock says, elapsed what has gone by for sure,
+// in nanoseconds since any one moment. It is safe for concurrent use.
+func (c *WallClock) At(wall, elapsed int64) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Whoever read the clock before another may come after it.
+	c.now = max(wall, c.now+max(0, elapsed-c.elapsed)/2)
+	c.elapsed = max(elapsed, c.elapsed)
+	return c.now
+}
+
 // eventClock tells the time of recorded telemetry: the latest time that a batch speaks of.
 // A batch counts with the median of its spans, so that one span with a wrong time does not move the clock.
 type eventClock struct {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
@@ -68,20 +69,15 @@ func (d *decider) decide(due int64) {
 	d.count()
 }
 
-// relieve decides the oldest traces of a shard that has too many spans.
+// relieve decides the oldest traces of a shard that was added to, while too many spans are held: all shards together have no more
+// than before if this one has none.
 func (d *decider) relieve(s *shard) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for {
-		s.mu.Lock()
-		full := s.held.Len() > s.most
-		s.mu.Unlock()
-		if !full {
-			d.count()
-			return // Whoever had the lock before may have done it.
-		}
-		d.seen.cutShort += uint64(d.some(s, math.MaxInt64, 1))
+	for d.engine.full() && d.some(s, math.MaxInt64, 1) == 1 {
+		d.seen.cutShort++
 	}
+	d.count()
 }
 
 // some decides up to most traces that are due, and returns how many there were.
@@ -150,12 +146,26 @@ func (d *decider) dependencies(u *usual.Usual) {
 	}
 	for i := range d.tree.Spans {
 		span := &d.tree.Spans[i]
-		if parent := d.tree.Parent[i]; parent != trace.None && d.tree.Spans[parent].Service == span.Service || span.IsOutgoing() {
+		if !isRequest(&d.tree, int32(i)) {
 			continue
 		}
 		if d.book.CountEntry(span.Service, &d.tree, span) {
 			d.explain(dependency.Entry(span.Service), int32(i), u)
 		}
+	}
+}
+
+// isRequest says whether a span is the whole of what its service does for somebody else, or of its own accord. Work within a
+// service whose parent is missing is a part of something that has yet to end, or was sampled away.
+func isRequest(t *trace.Trace, i int32) bool {
+	span := &t.Spans[i]
+	switch parent := t.Parent[i]; {
+	case span.IsOutgoing():
+		return false
+	case parent != trace.None:
+		return t.Spans[parent].Service != span.Service
+	default:
+		return span.Parent == 0 || span.SpanKind() == ptrace.SpanKindServer || span.SpanKind() == ptrace.SpanKindConsumer
 	}
 }
 

@@ -25,9 +25,12 @@ type dependencies struct {
 	limits []Limit
 	// graph says that calls are to be told as service_graph does, too.
 	graph bool
-	// edges are those that are watched, in the order in which they were first seen.
-	edges   []dependency.Edge
-	watched map[dependency.Edge]*watched
+	// edges are those that are watched, in the order in which they were first seen. Of the requests to services, entries, at most
+	// mostEntries are among them, and leave after silence as the totals of the others do.
+	edges                []dependency.Edge
+	watched              map[dependency.Edge]*watched
+	entries, mostEntries int
+	silence              int64
 	// closed is when the present slot began; seen says that anything at all was seen in it.
 	closed int64
 	seen   bool
@@ -36,6 +39,8 @@ type dependencies struct {
 // watched is one edge, or the requests to one service.
 type watched struct {
 	health.Watch
+	// last is when anything was seen of it, in nanoseconds since the epoch.
+	last  int64
 	tally *suspect.Tally
 	// told are the conditions under which the edge has been, each a series of its own.
 	told []condition
@@ -58,19 +63,24 @@ type evidence struct {
 
 func newDependencies(s Settings, start int64) *dependencies {
 	return &dependencies{
-		totals:  dependency.NewTotals(start, int64(s.Silence), s.Delta),
-		limits:  s.Limits,
-		graph:   s.ServiceGraph,
-		watched: map[dependency.Edge]*watched{},
-		closed:  start,
+		totals:      dependency.NewTotals(start, int64(s.Silence), s.Delta),
+		limits:      s.Limits,
+		graph:       s.ServiceGraph,
+		watched:     map[dependency.Edge]*watched{},
+		mostEntries: s.MaxEdges,
+		silence:     int64(s.Silence),
+		closed:      start,
 	}
 }
 
-// take moves what a decider saw since the last tick to the edges. The decider is locked.
-func (ds *dependencies) take(d *decider, table *names.Table) {
+// take moves what a decider saw since the last tick, at now, to the edges. The decider is locked.
+func (ds *dependencies) take(now int64, d *decider, table *names.Table) {
 	d.book.Recents(func(edge dependency.Edge, r *dependency.Recent) {
 		ds.seen = true
-		ds.of(edge, table).Add(r)
+		if w := ds.of(edge, table); w != nil {
+			w.Add(r)
+			w.last = now
+		}
 	})
 	for _, e := range d.evidence {
 		if w := ds.watched[e.edge]; w != nil {
@@ -83,9 +93,16 @@ func (ds *dependencies) take(d *decider, table *names.Table) {
 	d.evidence = d.evidence[:0]
 }
 
+// of returns what is known of an edge, or nil of one that has no room.
 func (ds *dependencies) of(edge dependency.Edge, table *names.Table) *watched {
 	w := ds.watched[edge]
 	if w == nil {
+		if edge.Caller == names.None {
+			if ds.entries >= ds.mostEntries {
+				return nil
+			}
+			ds.entries++
+		}
 		w = &watched{}
 		for i := range ds.limits {
 			if ds.limits[i].applies(edge, table) {
@@ -244,6 +261,12 @@ func (ds *dependencies) tell(now int64, metrics *report.Metrics, table *names.Ta
 	metrics.ServiceGraph(graph)
 	for edge, c := range confidence {
 		metrics.Confidence(edge, min(1, c.confident/c.calls), table)
+	}
+	for _, edge := range ds.edges {
+		if edge.Caller == names.None && now-ds.watched[edge].last >= ds.silence {
+			left = append(left, edge)
+			ds.entries--
+		}
 	}
 	for _, edge := range left {
 		delete(ds.watched, edge)

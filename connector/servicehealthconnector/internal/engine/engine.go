@@ -92,6 +92,8 @@ type Engine struct {
 	usual    atomic.Pointer[usual.Usual]
 	clock    eventClock
 	refused  refusals
+	// held is the number of span records in all shards.
+	held atomic.Int64
 	// notJudged counts the events that an objective could not be asked about.
 	notJudged atomic.Uint64
 
@@ -147,7 +149,7 @@ func New(settings Settings, sink Sink) *Engine {
 	// Consumers of batches that come at once seldom want the same of several shards.
 	for i := range shardsPerDecider * n {
 		d := e.deciders[i%n]
-		s := newShard(max(1, settings.MaxSpans/(shardsPerDecider*n)), maxProducers/(shardsPerDecider*n), d)
+		s := newShard(&e.held, maxProducers/(shardsPerDecider*n), d)
 		e.shards, d.shards = append(e.shards, s), append(d.shards, s)
 	}
 	e.usual.Store(e.past.View())
@@ -214,15 +216,18 @@ func (e *Engine) put(b *batch, deadline int64) {
 			} else if !s.mu.TryLock() {
 				continue
 			}
-			full := s.add(items, b, deadline)
+			s.add(items, b, deadline)
 			s.mu.Unlock()
 			b.items[i] = items[:0]
-			if full {
+			if e.full() {
 				s.decider.relieve(s)
 			}
 		}
 	}
 }
+
+// full says that more span records are held than may be.
+func (e *Engine) full() bool { return e.held.Load() > int64(e.settings.MaxSpans) }
 
 // item returns the next item for a shard, for the caller to fill.
 func (b *batch) item(shard int) *item {
@@ -305,6 +310,11 @@ func (e *Engine) tickEvents(ctx context.Context, now int64) {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
 	e.start(now)
+	if e.ticked+int64(tick) > now {
+		return
+	}
+	// Whose request it is that moves the time has nothing to do with what is told.
+	ctx = context.WithoutCancel(ctx)
 	for range maxTicks {
 		if e.ticked+int64(tick) > now {
 			return
@@ -335,8 +345,6 @@ func (e *Engine) Drain(ctx context.Context, now int64) {
 
 // tick decides the traces whose deadline is not after due, and tells what there is to tell.
 func (e *Engine) tick(ctx context.Context, now, due int64) {
-	// Whose request it is that moves the time has nothing to do with what is told.
-	ctx = context.WithoutCancel(ctx)
 	e.ticked = now
 	e.sweep(now, due)
 	// The traces of the last window are not all decided yet, and what is missing must not be taken for good.
@@ -375,7 +383,7 @@ func (e *Engine) sweep(now, due int64) {
 	for _, d := range e.deciders {
 		d.mu.Lock()
 		e.past.Merge(now, d.sample)
-		e.dependencies.take(d, e.names)
+		e.dependencies.take(now, d, e.names)
 		d.mu.Unlock()
 	}
 	// In the first minutes every second counts; later, a view of many operations is too dear for that.
@@ -491,11 +499,8 @@ type Stats struct {
 
 // Stats returns the present state.
 func (e *Engine) Stats() Stats {
-	s := Stats{Refused: e.refused.all(), NotJudged: e.notJudged.Load(), EdgesRefused: e.admission.Refused()}
-	for _, shard := range e.shards {
-		shard.mu.Lock()
-		s.Held += shard.held.Len()
-		shard.mu.Unlock()
+	s := Stats{
+		Refused: e.refused.all(), NotJudged: e.notJudged.Load(), Held: int(e.held.Load()), EdgesRefused: e.admission.Refused(),
 	}
 	for _, d := range e.deciders {
 		d.mu.Lock()

@@ -1,12 +1,21 @@
 package engine
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 )
 
 const second = int64(time.Second)
@@ -28,6 +37,68 @@ func TestTheEventClock(t *testing.T) {
 	assert.Equal(t, int64(20), c.see(batchEnding(15), wall), "it never goes back")
 	assert.Equal(t, int64(20), c.see(batchEnding(1<<62), wall), "nor beyond the present")
 	assert.Equal(t, int64(30), c.see(batchEnding(30), wall))
+}
+
+func TestTheWallClockNeverGoesBack(t *testing.T) {
+	var c WallClock
+	at := func(wall, elapsed int64) int64 { return c.At(wall*second, elapsed*second) / second }
+	assert.Equal(t, int64(1000), at(1000, 0))
+	assert.Equal(t, int64(1010), at(1010, 10))
+	assert.Equal(t, int64(1009+1), at(1009, 9), "somebody read it before and comes after")
+	assert.Equal(t, int64(2020), at(2020, 20), "it was set forward by 1000 s")
+	assert.Equal(t, int64(2025), at(1970, 30), "it was set back by 60 s")
+	assert.Equal(t, int64(2060), at(2040, 100))
+	assert.Equal(t, int64(2080), at(2080, 140), "they agree again")
+	assert.Equal(t, int64(2090), at(2090, 150))
+}
+
+// told counts what an engine sends.
+type told struct{ metrics int }
+
+func (t *told) Metrics(context.Context, pmetric.Metrics) { t.metrics++ }
+func (*told) Logs(context.Context, plog.Logs)            {}
+
+func TestTheClockMayBeSetBack(t *testing.T) {
+	binder, err := sli.Compile(nil, componenttest.NewNopTelemetrySettings())
+	require.NoError(t, err)
+	var sink told
+	e := New(Settings{
+		TraceWindow: 10 * time.Second, MaxSpans: 1000, MaxEdges: 10, MaxEdgesPerCaller: 10, Silence: time.Hour,
+		FlushInterval: 15 * time.Second, Late: 5 * time.Minute, Binder: binder,
+	}, &sink)
+	var clock WallClock
+	wall, elapsed := 1_700_000_000*second, int64(0)
+	run := func(seconds int) {
+		for range seconds {
+			td := batchEnding(wall)
+			td.ResourceSpans().At(0).Resource().Attributes().PutStr("service.name", "back")
+			span := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+			span.SetTraceID(pcommon.TraceID{1, 15: byte(elapsed / second)})
+			span.SetSpanID(pcommon.SpanID{1})
+			span.SetStartTimestamp(span.EndTimestamp() - 1)
+			e.Traces(t.Context(), td, clock.At(wall, elapsed))
+			wall, elapsed = wall+second, elapsed+second
+			e.TickWall(t.Context(), clock.At(wall, elapsed))
+		}
+	}
+	run(60)
+	before := sink.metrics
+	wall -= int64(10 * time.Minute)
+	run(60)
+	assert.Equal(t, 2, sink.metrics-before, "time goes at half its speed")
+	assert.LessOrEqual(t, e.Stats().Held, 20)
+	assert.Empty(t, e.Stats().Refused)
+}
+
+func TestTheServicesWhoseRequestsAreWatchedAreBounded(t *testing.T) {
+	ds := newDependencies(Settings{MaxEdges: 2}, 0)
+	table := names.New()
+	for service := range uint32(10) {
+		assert.Equal(t, service < 2, ds.of(dependency.Entry(service+2), table) != nil)
+	}
+	assert.NotNil(t, ds.of(dependency.Entry(2), table), "it has its place")
+	assert.NotNil(t, ds.of(dependency.Edge{Caller: 11, Callee: 2}, table), "dependencies have their own")
+	assert.Len(t, ds.edges, 3)
 }
 
 func TestChanges(t *testing.T) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -17,9 +18,10 @@ const maxProducers = 1 << 17
 // shard holds a part of all traces, by trace ID, until its decider takes them out. Its lock is the only one on the way of a
 // span, and is never held for longer than it takes to move a few records.
 type shard struct {
-	mu        sync.Mutex
-	held      *hold.Shard
-	most      int
+	mu   sync.Mutex
+	held *hold.Shard
+	// all is the number of span records in all shards.
+	all       *atomic.Int64
 	producers producers
 	decider   *decider
 }
@@ -31,12 +33,13 @@ type item struct {
 	firstLink, behindLinks int32
 }
 
-func newShard(maxSpans, maxProducers int, d *decider) *shard {
-	return &shard{held: hold.New(), most: maxSpans, producers: newProducers(maxProducers), decider: d}
+func newShard(all *atomic.Int64, maxProducers int, d *decider) *shard {
+	return &shard{held: hold.New(), all: all, producers: newProducers(maxProducers), decider: d}
 }
 
-// add takes in spans of b that are held until deadline. The shard is locked. It says whether it then has more of them than it may.
-func (s *shard) add(items []item, b *batch, deadline int64) (full bool) {
+// add takes in spans of b that are held until deadline. The shard is locked.
+func (s *shard) add(items []item, b *batch, deadline int64) {
+	before := s.held.Len()
 	for i := range items {
 		it := &items[i]
 		if it.record.SpanKind() == ptrace.SpanKindProducer {
@@ -44,18 +47,20 @@ func (s *shard) add(items []item, b *batch, deadline int64) (full bool) {
 		}
 		s.held.Add(it.id, &it.record, b.links[it.firstLink:it.behindLinks], deadline)
 	}
-	return s.held.Len() > s.most
+	s.all.Add(int64(s.held.Len() - before))
 }
 
 // pop takes out up to most traces that are due.
 func (s *shard) pop(due int64, most int, taken *hold.Taken) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := s.held.Len()
 	for range most {
 		if !s.held.Pop(due, taken) {
-			return
+			break
 		}
 	}
+	s.all.Add(int64(s.held.Len() - before))
 }
 
 // producer is the service that sent a message.

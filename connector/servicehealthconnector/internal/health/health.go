@@ -59,8 +59,10 @@ const (
 	slots = 12
 	// quick and middle are the numbers of slots of the shorter windows: for what is bad enough to be seen sooner.
 	quick, middle = 2, 4
-	// calm is the number of slots that have to be well before trouble is over.
+	// calm is the number of slots that have to be well before trouble is over; with little traffic it takes more, up to those that
+	// are kept. Past them, trouble lapses.
 	calm = 6
+	kept = 5 * slots
 
 	// significant is how improbable numbers have to be under the past. At one look every 5 s at each of 100 dependencies, with
 	// three windows and two questions, chance alone would be wrong about once in a day if calls were independent of each other;
@@ -113,11 +115,14 @@ var levels = [...]level{
 
 // Limit holds limits that somebody set. The zero Limit has none.
 type Limit struct {
-	// FailureRate is the share of failed calls that is too much, from 0 to 1.
+	// FailureRate is the share of failed calls beyond which there are too many, from 0 to less than 1.
 	FailureRate float64
-	// Duration is what calls should take, in nanoseconds: too slow are those of which one in twenty takes longer.
+	// Duration is what calls should take, in nanoseconds, below LongestLimit: too slow are those of which one in twenty takes longer.
 	Duration int64
 }
+
+// LongestLimit is the duration in nanoseconds from which on longer calls are not told apart.
+func LongestLimit() int64 { return scale.Upper(scale.Steps - 2) }
 
 // Watch watches one dependency. The zero Watch knows nothing. It is not safe for concurrent use.
 type Watch struct {
@@ -128,10 +133,13 @@ type Watch struct {
 	since  int64
 	onset  int64
 
+	// unwell says that there was trouble and that it is not over, though it may have lapsed.
+	unwell bool
+
 	past    past
 	pending past
-	// slots are those of the last minute in which anything at all was seen, the latest at next-1.
-	slots [slots]slot
+	// slots are the latest in which anything at all was seen, the last of them at next-1.
+	slots [kept]slot
 	next  int
 	// slowFrom is the first step of slow calls by each level; 0 while it is not known.
 	slowFrom [len(levels)]int
@@ -156,7 +164,8 @@ func (s *slot) add(o slot) {
 // past is what used to be.
 type past struct {
 	calls, failed float64
-	slots         float64
+	// slots are all of them since the first call, busy those with calls.
+	slots, busy float64
 	// minutes and empty are how many minutes had calls, and how many had none though they were to be expected.
 	minutes, empty float64
 	took           [scale.Steps]float32
@@ -217,24 +226,25 @@ func duration(step int) int64 {
 	return scale.Upper(step - 1)
 }
 
-// Rate is the usual number of calls in a slot, and Calls that of the last minute.
+// Rate is the usual number of calls in a slot, with or without any, and Calls that of the last minute.
 func (w *Watch) Rate() float64 { return w.past.calls / max(1, w.past.slots) }
 
 // Calls is the number of calls in the last minute.
-func (w *Watch) Calls() float64 { return w.window(slots, 0).calls }
+func (w *Watch) Calls() float64 { return w.window(slots).calls }
 
 // Known says whether there is a past to compare with.
-func (w *Watch) Known() bool { return w.past.calls >= leastPast && w.past.slots >= leastSlots }
+func (w *Watch) Known() bool { return w.past.calls >= leastPast && w.past.busy >= leastSlots }
 
 // Close ends a slot in which something was seen, if not of this dependency, and decides. expected is how many calls of the last
-// minute would have been usual, as those show who make them, or 0 if they show nothing. It says whether the state changed.
+// minute would have been usual, as those show who make them, or 0 if they show nothing. It says whether there is a change to be told.
 func (w *Watch) Close(now int64, expected float64) (Verdict, bool) {
 	current := w.slots[w.next]
-	before, reason := w.state, w.reason
+	before, waited := w.state, w.unwell || w.reason == Silence
 	v := w.decide(now, expected)
-	changed := w.state != before && (before != Unknown || w.state.IsBad() || reason == Silence)
-	w.learn(now, current, expected)
-	w.next = (w.next + 1) % slots
+	// Nobody asks whether what never was unwell is healthy, and that trouble lapsed is no news.
+	changed := w.state != before && (w.state.IsBad() || w.reason == Silence || w.state == Healthy && waited)
+	w.learn(current, expected)
+	w.next = (w.next + 1) % kept
 	w.slots[w.next] = slot{}
 	return v, changed
 }
@@ -245,12 +255,13 @@ func (w *Watch) Verdict() Verdict {
 }
 
 func (w *Watch) decide(now int64, expected float64) Verdict {
-	errors := w.ask(func(s *slot) float64 { return s.failed }, w.past.failed, &w.errors, effectOfErrors)
-	latency := w.askLatency()
+	rest := w.shortest(calm)
+	errors := w.ask(func(s *slot) float64 { return s.failed }, w.past.failed, &w.errors, effectOfErrors, &rest)
+	latency := w.askLatency(&rest)
 	w.applyLimit(&errors, &latency)
 	known := w.Known() || w.Limit != (Limit{})
 	switch {
-	case expected >= expectedCalls && w.window(slots, 0).calls == 0 && w.past.isSteady():
+	case expected >= expectedCalls && w.window(slots).calls == 0 && w.past.isSteady():
 		w.enter(Unknown, Silence, now, now-slots*SlotLength)
 	case known && errors.bad && errors.share >= half:
 		w.enter(Failing, Errors, now, errors.onset(now))
@@ -258,11 +269,16 @@ func (w *Watch) decide(now int64, expected float64) Verdict {
 		w.enter(Degraded, Errors, now, errors.onset(now))
 	case known && latency.bad && !w.state.IsBad():
 		w.enter(Degraded, Latency, now, latency.onset(now))
-	case w.state.IsBad():
-		if n := w.window(calm, 0); n.calls >= leastCalls && !errors.lingers && !latency.lingers {
+	case w.reason == Latency && w.Limit.Duration == 0 && now-w.since > accepted:
+		w.past = past{}
+		w.enter(Healthy, None, now, now)
+	case w.unwell:
+		if rest.calls < leastCalls {
+			w.enter(Unknown, None, now, now)
+		} else if !errors.lingers && !latency.lingers {
 			w.enter(Healthy, None, now, now)
 		}
-	case known && w.window(slots, 0).calls > 0:
+	case known && w.window(slots).calls > 0:
 		w.enter(Healthy, None, now, now)
 	}
 	v := w.Verdict()
@@ -287,6 +303,9 @@ func (w *Watch) enter(s State, r Reason, now, onset int64) {
 		w.onset = onset
 	}
 	w.state, w.reason = s, r
+	if s != Unknown || r == Silence {
+		w.unwell = s.IsBad()
+	}
 }
 
 // answer is what the slots say about one kind of bad calls.
@@ -303,12 +322,12 @@ type answer struct {
 func (a answer) onset(now int64) int64 { return now - int64(a.slots)*SlotLength }
 
 // askLatency asks by each level, and returns the first that says bad.
-func (w *Watch) askLatency() (a answer) {
+func (w *Watch) askLatency(rest *slot) (a answer) {
 	for i := range levels {
 		if w.slowFrom[i] == 0 {
 			continue
 		}
-		by := w.ask(func(s *slot) float64 { return s.slow[i] }, w.past.slower(w.slowFrom[i]), &w.latency[i], levels[i].effect)
+		by := w.ask(func(s *slot) float64 { return s.slow[i] }, w.past.slower(w.slowFrom[i]), &w.latency[i], levels[i].effect, rest)
 		by.slow = duration(w.slowFrom[i])
 		lingers := a.lingers || by.lingers
 		if !a.bad && (by.bad || i == 0) {
@@ -319,8 +338,8 @@ func (w *Watch) askLatency() (a answer) {
 	return a
 }
 
-// ask compares the slots with the past.
-func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) answer {
+// ask compares the slots with the past. rest are those by which trouble would be over.
+func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect, rest *slot) answer {
 	var a answer
 	a.past = k / max(1, w.past.calls)
 	p := upper(k, w.past.calls, confidence)
@@ -328,7 +347,7 @@ func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) 
 		slots  int
 		effect float64
 	}{{quick, e.quick}, {middle, e.middle}, {slots, e.minute}} {
-		n := w.window(window.slots, 0)
+		n := w.window(window.slots)
 		x := of(&n)
 		share := x / max(1, n.calls)
 		if n.calls < leastCalls || share-a.past < window.effect || share < 2*a.past {
@@ -346,8 +365,7 @@ func (w *Watch) ask(of func(*slot) float64, k float64, d *dispersion, e effect) 
 		a.bad, a.share, a.slots = true, share, w.first(of, a.past+window.effect/2)
 		break
 	}
-	n := w.window(calm, 0)
-	a.lingers = of(&n) > (a.past+e.minute/2)*n.calls && of(&n) > 1
+	a.lingers = of(rest) > (a.past+e.minute/2)*rest.calls && of(rest) > 1
 	return a
 }
 
@@ -396,43 +414,51 @@ func (w *Watch) first(of func(*slot) float64, share float64) int {
 }
 
 func (w *Watch) applyLimit(errors, latency *answer) {
-	n := w.window(slots, 0)
+	n := w.shortest(slots)
 	if n.calls < leastCalls {
 		return
 	}
+	enough := w.Calls() >= leastCalls
 	if limit := w.Limit.FailureRate; limit > 0 {
 		errors.past, errors.share = limit, n.failed/n.calls
-		errors.bad = errors.share > limit
+		errors.bad = enough && errors.share > limit
 		errors.lingers = errors.share > nearLimit*limit
 	}
 	if w.Limit.Duration > 0 {
 		latency.past, latency.share, latency.slow = tailShare, n.slow[0]/n.calls, duration(w.slowFrom[0])
-		latency.bad = latency.share > tailShare
+		latency.bad = enough && latency.share > tailShare
 		latency.lingers = latency.share > nearLimit*tailShare
 	}
 }
 
-// window is the sum of the last n slots, or of those before the last skip ones.
-func (w *Watch) window(n, skip int) slot {
+// window is the sum of the last n slots.
+func (w *Watch) window(n int) slot {
 	var sum slot
-	for back := skip; back < skip+n && back < slots; back++ {
+	for back := range n {
 		sum.add(*w.back(back))
 	}
 	return sum
 }
 
-func (w *Watch) back(n int) *slot { return &w.slots[(w.next-n+slots)%slots] }
+// shortest is the sum of the last n slots, or of as many more as it takes to have enough calls, as far as they are kept.
+func (w *Watch) shortest(n int) slot {
+	sum := w.window(n)
+	for ; sum.calls < leastCalls && n < kept; n++ {
+		sum.add(*w.back(n))
+	}
+	return sum
+}
+
+func (w *Watch) back(n int) *slot { return &w.slots[(w.next-n+kept)%kept] }
 
 // learn adds a minute to the past once it is over, unless it was bad: so that trouble never becomes usual while it lasts, and what
 // leads to trouble is not in the past with which it is compared.
-func (w *Watch) learn(now int64, current slot, expected float64) {
+func (w *Watch) learn(current slot, expected float64) {
+	w.pending.slots++
 	if w.pending.calls > 0 && current.calls > 0 {
-		w.pending.slots++
+		w.pending.busy++
 	}
-	if w.state == Degraded && w.reason == Latency && now-w.since > accepted {
-		w.past, w.state, w.reason, w.since = past{}, Unknown, None, now
-	}
-	if w.state.IsBad() {
+	if w.unwell {
 		w.pending = past{}
 		return
 	}
@@ -444,7 +470,7 @@ func (w *Watch) learn(now int64, current slot, expected float64) {
 			}
 		}
 	}
-	if w.next != slots-1 {
+	if (w.next+1)%slots != 0 {
 		return
 	}
 	switch {
@@ -465,6 +491,7 @@ func (p *past) add(o *past) {
 	p.calls = p.calls*keep + o.calls
 	p.failed = p.failed*keep + o.failed
 	p.slots = p.slots*keep + o.slots
+	p.busy = p.busy*keep + o.busy
 	p.minutes = p.minutes*keep + o.minutes
 	p.empty = p.empty*keep + o.empty
 	for i := range p.took {

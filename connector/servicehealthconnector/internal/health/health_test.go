@@ -180,10 +180,105 @@ func TestLatencyThatStaysIsUsualAfterAnHour(t *testing.T) {
 	tr := newTraffic(1)
 	w, now := learned(tr)
 	tr.median *= 4
-	run(w, tr, now, 70*60/5, 0)
-	assert.Equal(t, Healthy, w.Verdict().State)
-	changes, _ := run(w, tr, now, 60*60/5, 0)
+	changes, _ := run(w, tr, now, 70*60/5, 0)
+	if assert.Len(t, changes, 2) {
+		assert.Equal(t, Degraded, changes[0].State)
+		assert.Equal(t, Healthy, changes[1].State, "whoever was told that it is slow is told that this is over")
+	}
+	changes, _ = run(w, tr, now, 60*60/5, 0)
 	assert.Empty(t, changes)
+	assert.Equal(t, Healthy, w.Verdict().State)
+}
+
+func TestLatencyBeyondALimitIsNeverUsual(t *testing.T) {
+	tr, now := newTraffic(1), begin
+	tr.perSlot = 10
+	w := &Watch{Limit: Limit{Duration: 10e6}}
+	changes, _ := run(w, tr, &now, 130*60/5, 0)
+	assert.Len(t, changes, 1)
+	assert.Equal(t, Degraded, w.Verdict().State)
+}
+
+// rare are 15 calls a minute: enough to be called failing, and fewer than ten in half a minute.
+func rare(w *Watch, tr *traffic, now *int64, slots int) (changes []Verdict) {
+	for i := range slots {
+		tr.perSlot = 1
+		if i%4 == 0 {
+			tr.perSlot = 2
+		}
+		changed, _ := run(w, tr, now, 1, 0)
+		changes = append(changes, changed...)
+	}
+	return changes
+}
+
+func TestTroubleOfRareCallsGoesByToo(t *testing.T) {
+	w, tr, now := &Watch{}, newTraffic(1), begin
+	rare(w, tr, &now, 12*30)
+	tr.failing = 1
+	rare(w, tr, &now, 12*2)
+	assert.Equal(t, Failing, w.Verdict().State)
+	tr.failing = 0
+	changes := rare(w, tr, &now, 12*2)
+	if assert.Len(t, changes, 1, "two minutes of nothing but good calls") {
+		assert.Equal(t, Healthy, changes[0].State)
+	}
+}
+
+func TestTroubleLapsesWithoutCalls(t *testing.T) {
+	for name, test := range map[string]struct {
+		failing float64
+		state   State
+	}{
+		"it comes back well":   {0, Healthy},
+		"it comes back unwell": {1, Failing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTraffic(1)
+			w, now := learned(tr)
+			back := *tr
+			tr.failing = 1
+			run(w, tr, now, 12, 0)
+			assert.Equal(t, Failing, w.Verdict().State)
+			gone := &traffic{}
+			changes, _ := run(w, gone, now, kept-2, 0)
+			assert.Empty(t, changes)
+			assert.Equal(t, Failing, w.Verdict().State, "there are still calls by which it was")
+			changes, _ = run(w, gone, now, 2, 0)
+			assert.Empty(t, changes, "that nothing comes any more is no news")
+			assert.Equal(t, Unknown, w.Verdict().State)
+
+			back.failing, back.perSlot = test.failing, 1
+			changes, _ = run(w, &back, now, leastCalls-1, 0)
+			assert.Empty(t, changes)
+			assert.Equal(t, Unknown, w.Verdict().State, "a few calls say nothing")
+			back.perSlot = 50
+			changes, _ = run(w, &back, now, 12, 0)
+			assert.Len(t, changes, 1)
+			assert.Equal(t, test.state, w.Verdict().State)
+		})
+	}
+}
+
+// A poller makes two calls at once, and again a minute later: to have none in a minute is nothing that was not to be expected.
+func TestWhoCallsOnceAMinuteIsNotSilent(t *testing.T) {
+	caller, poller, now := newTraffic(1), newTraffic(2), begin
+	caller.perSlot = 10
+	var w, front Watch
+	for i := range 12 * 60 * 4 {
+		if poller.perSlot = 0; i%13 == 0 {
+			poller.perSlot = 2
+		}
+		at := now
+		run(&front, caller, &at, 1, 0)
+		var expected float64
+		if front.Known() {
+			expected = w.Rate() / front.Rate() * front.Calls()
+		}
+		changes, _ := run(&w, poller, &now, 1, expected)
+		assert.Empty(t, changes)
+	}
+	assert.InDelta(t, 2./13, w.Rate(), 0.02)
 }
 
 func TestSilence(t *testing.T) {
@@ -220,6 +315,13 @@ func TestLimits(t *testing.T) {
 	w = &Watch{Limit: Limit{Duration: 1e9, FailureRate: 0.5}}
 	changes, _ = run(w, tr, &now, 60, 0)
 	assert.Empty(t, changes)
+}
+
+func TestTheLongestLimitCanBeExceeded(t *testing.T) {
+	w, now := &Watch{Limit: Limit{Duration: LongestLimit() - 1}}, begin
+	changes, _ := run(w, &traffic{random: newTraffic(1).random, perSlot: 10, median: 600_000}, &now, 60, 0)
+	assert.Len(t, changes, 1)
+	assert.Equal(t, Degraded, w.Verdict().State)
 }
 
 func BenchmarkClose(b *testing.B) {

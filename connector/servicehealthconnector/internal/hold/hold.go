@@ -3,6 +3,10 @@
 package hold
 
 import (
+	"bytes"
+	"cmp"
+	"slices"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
@@ -146,6 +150,7 @@ func (s *Shard) Pop(now int64, taken *Taken) bool {
 		s.links.free(node)
 		node = n.next
 	}
+	taken.links = taken.links[:popped.firstLink+len(distinct(taken.links[popped.firstLink:]))]
 	popped.behindLinks = len(taken.links)
 	taken.Traces = append(taken.Traces, popped)
 	s.count -= int(e.count)
@@ -155,6 +160,17 @@ func (s *Shard) Pop(now int64, taken *Taken) bool {
 		s.latest = 0
 	}
 	return true
+}
+
+// distinct leaves each link in once: a span may have been sent again. It works in place.
+func distinct(links []Link) []Link {
+	if len(links) < 2 {
+		return links
+	}
+	slices.SortFunc(links, func(a, b Link) int {
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Span, b.Span), bytes.Compare(a.Trace[:], b.Trace[:]))
+	})
+	return slices.Compact(links)
 }
 
 func (s *Shard) popRecords(e *entry, taken *Taken) {

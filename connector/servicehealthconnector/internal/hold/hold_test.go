@@ -41,6 +41,19 @@ func TestATraceIsHeldUntilItsFirstDeadline(t *testing.T) {
 	assert.Zero(t, s.Len())
 }
 
+func TestALinkThatCameTwiceComesOutOnce(t *testing.T) {
+	s := New()
+	links := []Link{{From: 1, Trace: pcommon.TraceID{2}, Span: 3}, {From: 1, Trace: pcommon.TraceID{3}, Span: 3}}
+	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 1}, links, 10)
+	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 1}, links, 10)
+	s.Add(pcommon.TraceID{9}, &trace.Record{ID: 1}, links[:1], 10)
+	taken := &Taken{}
+	for s.Pop(10, taken) {
+	}
+	assert.Equal(t, links, taken.Links(taken.Traces[0]))
+	assert.Equal(t, links[:1], taken.Links(taken.Traces[1]), "another trace has its own")
+}
+
 // Whatever is held comes out again, once and with what belongs to it, however long traces and lists are.
 func TestAllThatIsHeldComesOut(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -58,8 +71,8 @@ func TestAllThatIsHeldComesOut(t *testing.T) {
 			// A few traces are long.
 			f := fact{trace: pcommon.TraceID{1, byte(random.IntN(8) * random.IntN(30))}, links: random.IntN(3)}
 			var links []Link
-			for range f.links {
-				links = append(links, Link{From: next})
+			for i := range f.links {
+				links = append(links, Link{From: next, Span: uint64(i)})
 			}
 			s.Add(f.trace, &trace.Record{ID: next}, links, now+50)
 			held[next] = f

@@ -3,7 +3,6 @@
 package names
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +19,9 @@ const (
 	MaxOperations = 100_000
 	MaxTexts      = 1_000
 )
+
+// maxPeers bounds the peers among the entities, so that who calls many leaves room for services.
+const maxPeers = MaxEntities / 2
 
 // maxLength bounds a name, in bytes.
 const maxLength = 256
@@ -85,6 +87,9 @@ func (s Source) String() string { return sources[s].name }
 // Confidence is how sure it is that the name stands for one peer and no other, from 0 to 1.
 func (s Source) Confidence() float64 { return sources[s].confidence }
 
+// isOne says whether who answered under such a name once is whom it means each time.
+func (s Source) isOne() bool { return s.Confidence() >= sources[FromHost].confidence }
+
 // Operation is what a service does under one span name and kind and, for outgoing calls, toward one peer.
 type Operation struct {
 	Service uint32
@@ -93,11 +98,14 @@ type Operation struct {
 	Name    string
 }
 
-// Table numbers entities, operations and texts from 2 on; a number never changes its meaning.
-// It is safe for concurrent use.
+// Table numbers entities, operations and texts from 2 on; a number never changes its meaning, but a peer may begin to send
+// telemetry. It is safe for concurrent use.
 type Table struct {
-	mu         sync.RWMutex
+	mu sync.RWMutex
+	// entities are numbered whether they are peers or services: a peer and a service of one name are one, or they would be two
+	// series of one identity. peers counts the peers.
 	entities   numbered[Entity]
+	peers      int
 	operations numbered[Operation]
 	texts      numbered[string]
 	// services are the numbers of the services of each name; generation counts them all.
@@ -105,7 +113,8 @@ type Table struct {
 	generation atomic.Uint32
 	// sources are those of peers. What is not in it sends telemetry.
 	sources map[uint32]Source
-	// answered is, for each peer, the service that answered calls to it: None before there was any, Other if there were several.
+	// answered is, for each peer, the service that answered calls to it: None before there was any, Other if there were several,
+	// or may be.
 	answered [MaxEntities]atomic.Uint32
 }
 
@@ -120,17 +129,38 @@ func New() *Table {
 	}
 }
 
-// Entity returns the number of e, or Other when the table is full.
+// Entity returns the number of e, None if it has no name, or Other when there is no more room for it.
 func (t *Table) Entity(e Entity) uint32 {
-	if Clean(e.Name) == "" {
+	e.Name, e.Namespace, e.Environment = Clean(e.Name), Clean(e.Namespace), Clean(e.Environment)
+	switch {
+	case e.Name == "":
 		return None
+	case e.Identity == (service.Identity{Name: Overflow}):
+		return Other // Two rows of one name would be two series of one identity.
 	}
-	number := lookup(t, &t.entities, e, func(e Entity) Entity {
-		e.Name, e.Namespace, e.Environment = Clean(e.Name), Clean(e.Namespace), Clean(e.Environment)
-		return e
-	})
-	if !e.Peer && number > Other {
-		t.serve(number)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := Entity{Identity: e.Identity, Layer: e.Layer}
+	number, known := t.entities.numbers[key]
+	switch {
+	case known && (e.Peer || !t.entities.rows[number].Peer):
+		return number
+	case known:
+		t.peers--
+		delete(t.sources, number)
+	case e.Peer && t.peers >= maxPeers:
+		return Other
+	default:
+		if number = t.entities.add(key); number == Other {
+			return Other
+		}
+	}
+	t.entities.rows[number].Peer = e.Peer
+	if e.Peer {
+		t.peers++
+	} else {
+		t.services[e.Name] = append(t.services[e.Name], number)
+		t.generation.Add(1)
 	}
 	return number
 }
@@ -143,8 +173,11 @@ func (t *Table) Peer(name string, in layer.Layer, from Source) uint32 {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, known := t.sources[number]; !known {
+	if _, known := t.sources[number]; !known && t.entities.rows[number].Peer {
 		t.sources[number] = from
+		if !from.isOne() {
+			t.answered[number].Store(Other)
+		}
 	}
 	return number
 }
@@ -157,7 +190,7 @@ func (t *Table) SourceOf(number uint32) Source {
 }
 
 // Answered notes that a service answered a call to a peer: behind the peer's address is that service, unless another one
-// answers there, too.
+// answers there, too, as one may wherever the name is that of a network, a kind of database or an interface.
 func (t *Table) Answered(peer, service uint32) {
 	if peer <= Other || service <= Other || peer == service {
 		return
@@ -175,16 +208,6 @@ func (t *Table) Answered(peer, service uint32) {
 func (t *Table) Behind(peer uint32) (uint32, bool) {
 	service := t.answered[peer].Load()
 	return service, service > Other
-}
-
-func (t *Table) serve(number uint32) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	name := t.entities.rows[number].Name
-	if !slices.Contains(t.services[name], number) {
-		t.services[name] = append(t.services[name], number)
-		t.generation.Add(1)
-	}
 }
 
 // Generation changes whenever there is a new service.
@@ -210,21 +233,19 @@ func (t *Table) ServiceNamed(name string, caller uint32) (uint32, bool) {
 
 // Operation returns the number of o, or Other when the table is full.
 func (t *Table) Operation(o Operation) uint32 {
-	return lookup(t, &t.operations, o, func(o Operation) Operation {
-		o.Name = Clean(o.Name)
-		return o
-	})
+	o.Name = Clean(o.Name)
+	return lookup(t, &t.operations, o)
 }
 
 // Text returns the number of s, None for the empty text, or Other when the table is full.
 func (t *Table) Text(s string) uint32 {
-	switch s {
+	switch s = Clean(s); s {
 	case "":
 		return None
 	case Overflow:
-		return Other // Two rows of one name would be two series of one identity.
+		return Other // As among entities.
 	}
-	return lookup(t, &t.texts, s, Clean)
+	return lookup(t, &t.texts, s)
 }
 
 // EntityOf returns the entity with this number.
@@ -246,26 +267,30 @@ func newNumbered[K comparable](most int, none, other K) numbered[K] {
 	return numbered[K]{rows: []K{none, other}, numbers: map[K]uint32{}, most: most}
 }
 
-func lookup[K comparable](t *Table, n *numbered[K], key K, clean func(K) K) uint32 {
+// add gives a number to a key that has none yet, or Other when there is no more room.
+func (n *numbered[K]) add(key K) uint32 {
+	if len(n.rows) >= n.most {
+		return Other
+	}
+	number := uint32(len(n.rows))
+	n.rows = append(n.rows, key)
+	n.numbers[key] = number
+	return number
+}
+
+func lookup[K comparable](t *Table, n *numbered[K], key K) uint32 {
 	t.mu.RLock()
 	number, ok := n.numbers[key]
 	t.mu.RUnlock()
 	if ok {
 		return number
 	}
-	key = clean(key)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if number, ok = n.numbers[key]; ok {
 		return number
 	}
-	if len(n.rows) >= n.most {
-		return Other
-	}
-	number = uint32(len(n.rows))
-	n.rows = append(n.rows, key)
-	n.numbers[key] = number
-	return number
+	return n.add(key)
 }
 
 func row[K comparable](t *Table, n *numbered[K], number uint32) K {

@@ -20,11 +20,22 @@ var (
 )
 
 // graphBounds are the upper bounds of service_graph's buckets, in seconds.
-var graphBounds = []float64{0.002, 0.004, 0.006, 0.008, 0.01, 0.05, 0.1, 0.2, 0.4, 0.8, 1, 1.4, 2, 5, 10, 15}
+var graphBounds = [...]float64{0.002, 0.004, 0.006, 0.008, 0.01, 0.05, 0.1, 0.2, 0.4, 0.8, 1, 1.4, 2, 5, 10, 15}
+
+const graphBuckets = len(graphBounds) + 1
 
 // ServiceGraph sums up series as service_graph tells them apart: by names alone.
 type ServiceGraph struct {
-	series map[graphKey]*graphSeries
+	members []graphMember
+	sums    map[graphKey]*graphSum
+}
+
+// graphMember is a series as it is told now.
+type graphMember struct {
+	graphCounts
+	key    graphKey
+	start  pcommon.Timestamp
+	series *dependency.Series
 }
 
 type graphKey struct {
@@ -32,38 +43,100 @@ type graphKey struct {
 	failed                     bool
 }
 
-type graphSeries struct {
+type graphSum struct {
+	graphCounts
+	key   graphKey
+	start pcommon.Timestamp
+}
+
+// graphShare is what a series has added to a sum. The series keeps it, so that a sum never loses what came from a series that
+// has left, and lasts until the last of its series leaves.
+type graphShare struct {
+	graphCounts
+	of *graphSum
+}
+
+type graphCounts struct {
 	calls          float64
-	start          pcommon.Timestamp
 	client, server graphHistogram
 }
 
 type graphHistogram struct {
 	count   uint64
 	sum     float64
-	buckets []uint64
+	buckets [graphBuckets]uint64
 }
 
 // NewServiceGraph returns an empty one.
-func NewServiceGraph() *ServiceGraph { return &ServiceGraph{series: map[graphKey]*graphSeries{}} }
+func NewServiceGraph() *ServiceGraph { return &ServiceGraph{sums: map[graphKey]*graphSum{}} }
 
 // Add adds one series of calls.
 func (g *ServiceGraph) Add(key dependency.Key, s *dependency.Series, table *names.Table) {
 	k := graphKey{
 		client: table.EntityOf(key.Caller).Name, server: graphName(key.Callee, table), connection: connection(key.Edge, table), failed: key.Failed,
 	}
-	sum := g.series[k]
-	if sum == nil {
-		sum = &graphSeries{start: pcommon.Timestamp(s.Start)}
-		g.series[k] = sum
+	if share, ok := s.Share.(*graphShare); ok {
+		g.sums[share.of.key] = share.of // Also after the callee, who was a peer, has become a service.
 	}
-	sum.calls += s.Calls
-	sum.start = min(sum.start, pcommon.Timestamp(s.Start))
-	sum.client.add(&s.Caller)
+	counts := graphCounts{calls: s.Calls}
+	counts.client.add(&s.Caller)
 	if key.Type == dependency.Database {
-		sum.server.add(&s.Caller) // Its dashboards expect the one span of a query on both sides.
+		counts.server.add(&s.Caller) // Its dashboards expect the one span of a query on both sides.
 	}
-	sum.server.add(&s.Callee)
+	counts.server.add(&s.Callee)
+	g.members = append(g.members, graphMember{counts, k, pcommon.Timestamp(s.Start), s})
+}
+
+// sum adds to each sum what its members have grown by since they were last told. Deltas begin anew each time, and so do their
+// sums.
+func (g *ServiceGraph) sum(delta bool) {
+	for i := range g.members {
+		m := &g.members[i]
+		share, ok := m.series.Share.(*graphShare)
+		if !ok {
+			share = &graphShare{of: g.of(m)}
+		}
+		if !delta {
+			m.series.Share = share
+		}
+		share.grow(&m.graphCounts)
+	}
+	g.members = nil
+}
+
+// of is the sum to which a new member adds.
+func (g *ServiceGraph) of(m *graphMember) *graphSum {
+	sum := g.sums[m.key]
+	if sum == nil {
+		sum = &graphSum{key: m.key, start: m.start}
+		g.sums[m.key] = sum
+	}
+	sum.start = min(sum.start, m.start)
+	return sum
+}
+
+func (s *graphShare) grow(to *graphCounts) {
+	s.of.calls += to.calls - s.calls
+	s.calls = to.calls
+	s.of.client.grow(&s.client, &to.client)
+	s.of.server.grow(&s.server, &to.server)
+}
+
+// grow adds to h what a share has grown by, and to the share. A histogram that gets coarser moves what it has upward, but no
+// bucket may lose what it was once told to hold: that much is missing from what comes to the next ones.
+func (h *graphHistogram) grow(share, to *graphHistogram) {
+	h.count += to.count - share.count
+	h.sum += to.sum - share.sum
+	share.count, share.sum = to.count, to.sum
+	var moved uint64
+	for i := range h.buckets {
+		was, is := share.buckets[i]+moved, to.buckets[i]
+		moved = max(was, is) - is
+		if is > was {
+			h.buckets[i] += is - was
+			share.buckets[i] += is - was
+		}
+	}
 }
 
 // graphName is the callee's name; that of a database does not say its system.
@@ -98,9 +171,6 @@ func (h *graphHistogram) add(side *dependency.Side) {
 	if !side.Observed() {
 		return
 	}
-	if h.buckets == nil {
-		h.buckets = make([]uint64, len(graphBounds)+1)
-	}
 	from := &side.Seconds
 	h.count += from.Count()
 	h.sum += from.Sum()
@@ -109,7 +179,7 @@ func (h *graphHistogram) add(side *dependency.Side) {
 	for i := range positive.Len() {
 		if n := positive.At(i); n > 0 {
 			upper := math.Min(upperEnd(from, positive.Offset()+int32(i)), from.Max())
-			at, _ := slices.BinarySearch(graphBounds, upper)
+			at, _ := slices.BinarySearch(graphBounds[:], upper)
 			h.buckets[at] += n
 		}
 	}
@@ -122,7 +192,8 @@ func upperEnd(h *structure.Histogram[float64], index int32) float64 {
 
 // ServiceGraph adds what was summed up.
 func (m *Metrics) ServiceGraph(g *ServiceGraph) {
-	for key, s := range g.series {
+	g.sum(m.delta)
+	for key, s := range g.sums {
 		put := func(a pcommon.Map) {
 			a.PutStr("client", key.client)
 			a.PutStr("server", key.server)
@@ -163,7 +234,7 @@ func (m *Metrics) histogram(k Declaration, start pcommon.Timestamp, h *graphHist
 	p.SetTimestamp(m.now)
 	p.SetCount(h.count)
 	p.SetSum(h.sum)
-	p.ExplicitBounds().FromRaw(graphBounds)
-	p.BucketCounts().FromRaw(h.buckets)
+	p.ExplicitBounds().FromRaw(graphBounds[:])
+	p.BucketCounts().FromRaw(h.buckets[:])
 	return p
 }

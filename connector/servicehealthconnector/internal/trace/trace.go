@@ -4,6 +4,8 @@ package trace
 import (
 	"cmp"
 	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -85,6 +87,9 @@ type Trace struct {
 	index   table
 	covered []int64
 	last    []int32
+	// consumers is made only for traces that are asked for it.
+	consumers    table
+	hasConsumers bool
 }
 
 type place struct {
@@ -106,6 +111,7 @@ func (t *Trace) Build(id pcommon.TraceID, records []Record) {
 		}
 	}
 	t.Duplicates = len(records) - len(t.Spans)
+	t.hasConsumers = false
 	t.link()
 	t.measure()
 }
@@ -217,6 +223,21 @@ func (t *Trace) Remote(i int32) int32 {
 	return None
 }
 
+// Consumes says whether a child of span parent is work of that service on a message.
+func (t *Trace) Consumes(parent int32, service uint32) bool {
+	key := func(parent int32, service uint32) uint64 { return uint64(parent)<<32 | uint64(service) }
+	if !t.hasConsumers {
+		t.hasConsumers = true
+		t.consumers.reset(len(t.Spans))
+		for i := range t.Spans {
+			if t.Parent[i] != None && t.Spans[i].SpanKind() == ptrace.SpanKindConsumer {
+				t.consumers.put(key(t.Parent[i], t.Spans[i].Service), int32(i))
+			}
+		}
+	}
+	return t.consumers.get(key(parent, service)) != None
+}
+
 func filled(s []int32, n int) []int32 {
 	s = slices.Grow(s[:0], n)[:n]
 	for i := range s {
@@ -225,14 +246,19 @@ func filled(s []int32, n int) []int32 {
 	return s
 }
 
-// table maps span IDs to indices by open addressing. A Go map would have to be cleared for each trace.
+// table maps keys to indices by open addressing. A Go map would have to be cleared for each trace. The hash is seeded: span
+// IDs come from strangers.
 type table struct {
+	seed   [2]uint64
 	keys   []uint64
 	values []int32
 	mask   uint64
 }
 
 func (t *table) reset(n int) {
+	for t.seed[1] == 0 {
+		t.seed = [2]uint64{rand.Uint64(), rand.Uint64()}
+	}
 	size := 8
 	for size < 2*n {
 		size *= 2
@@ -255,8 +281,9 @@ func (t *table) put(key uint64, value int32) bool {
 func (t *table) get(key uint64) int32 { return t.values[t.slot(key)] }
 
 func (t *table) slot(key uint64) uint64 {
-	// Fibonacci hashing: span IDs should be random, but not every sender's are.
-	at := (key * 0x9E3779B97F4A7C15) >> 32 & t.mask
+	// Both halves of a product with a secret number; package maphash takes several times as long for a single word.
+	high, low := bits.Mul64(key^t.seed[0], t.seed[1])
+	at := (high ^ low) & t.mask
 	for t.values[at] != None && t.keys[at] != key {
 		at = (at + 1) & t.mask
 	}
