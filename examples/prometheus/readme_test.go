@@ -132,7 +132,9 @@ func TestTheQueriesOfTheReadme(t *testing.T) {
 	ill = time.Now()
 	for _, q := range all {
 		t.Run(q.asks, func(t *testing.T) {
-			for _, sample := range prometheus.ask(t, q.query, ill) {
+			answer := prometheus.ask(t, q.query, ill)
+			assert.NotEmpty(t, answer)
+			for _, sample := range answer {
 				t.Log(sample)
 				assert.True(t, isFinite(sample), "%s: %s", q.query, sample)
 			}
