@@ -3,7 +3,7 @@
 SHELL := /bin/bash -o pipefail
 
 # The modules with code of our own. cmd/throughline is generated; it is tested as a binary, by the tests in config/.
-MODULES := . examples/shop examples/replay bench
+MODULES := . examples/shop examples/replay examples/prometheus bench
 TOOL := go tool -modfile=$(CURDIR)/internal/tools/go.mod
 BINARY := bin/throughline
 # Debug information is stripped by the linker anyway; leaving it out of the compiler's output saves a tenth of a cold build.
