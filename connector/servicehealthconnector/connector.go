@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pipeline"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
@@ -38,6 +39,7 @@ const tickInterval = 100 * time.Millisecond
 // instance is what the service graph holds for one pair of signals. The instances of one component ID share an engine.
 type instance struct {
 	*shared
+	input  pipeline.Signal
 	output output
 }
 
@@ -63,8 +65,9 @@ type shared struct {
 	disabled  []string
 	clock     engine.WallClock
 
-	// first is the instance that passes on what comes in. It changes at the start and the end only, and is asked for each batch.
-	first atomic.Pointer[instance]
+	// firstOfTraces and firstOfLogs are the instances that pass on what comes in. They change at the start and the end only, and are
+	// asked for each batch.
+	firstOfTraces, firstOfLogs atomic.Pointer[instance]
 
 	mu        sync.Mutex
 	instances []*instance
@@ -81,7 +84,7 @@ type ticker struct {
 	stopped      chan struct{}
 }
 
-func (r *registry) join(set connector.Settings, cfg *Config, out output) (*instance, error) {
+func (r *registry) join(set connector.Settings, cfg *Config, in pipeline.Signal, out output) (*instance, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.byID[set.ID]
@@ -95,10 +98,10 @@ func (r *registry) join(set connector.Settings, cfg *Config, out output) (*insta
 		}
 		r.byID[set.ID] = s
 	}
-	i := &instance{shared: s, output: out}
+	i := &instance{shared: s, input: in, output: out}
 	s.mu.Lock()
 	s.instances = append(s.instances, i)
-	s.first.Store(s.instances[0])
+	s.choose()
 	s.mu.Unlock()
 	return i, nil
 }
@@ -162,8 +165,16 @@ func (i *instance) Start(context.Context, component.Host) error {
 
 // ConsumeTraces counts each batch once: every instance is given it, but only the first of them passes it on.
 func (i *instance) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
-	if i.first.Load() == i {
+	if i.firstOfTraces.Load() == i {
 		i.engine.Traces(ctx, td, i.now())
+	}
+	return nil
+}
+
+// ConsumeLogs takes in each batch once, as ConsumeTraces does.
+func (i *instance) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	if i.firstOfLogs.Load() == i {
+		i.engine.Logs(ctx, ld, i.now())
 	}
 	return nil
 }
@@ -197,13 +208,24 @@ func (i *instance) leave() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.instances = slices.DeleteFunc(i.instances, func(other *instance) bool { return other == i })
-	if len(i.instances) > 0 {
-		i.first.Store(i.instances[0])
-	}
+	i.choose()
 	if len(i.instances) == 0 && i.registry.byID[i.id] == i.shared {
 		delete(i.registry.byID, i.id)
 		i.telemetry.Shutdown()
 	}
+}
+
+// choose chooses who passes on what comes in. s is locked.
+func (s *shared) choose() {
+	first := func(in pipeline.Signal) *instance {
+		at := slices.IndexFunc(s.instances, func(i *instance) bool { return i.input == in })
+		if at < 0 {
+			return nil
+		}
+		return s.instances[at]
+	}
+	s.firstOfTraces.Store(first(pipeline.SignalTraces))
+	s.firstOfLogs.Store(first(pipeline.SignalLogs))
 }
 
 // now is the present time in nanoseconds since the epoch, for spans and ticks alike.

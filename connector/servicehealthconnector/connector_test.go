@@ -155,7 +155,7 @@ func run(t *testing.T, in input) expected {
 	for _, ld := range logs.AllLogs() {
 		for _, record := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
 			got.Events = append(got.Events, event(record))
-			if strings.HasPrefix(record.EventName(), "slo.") || record.EventName() == "dependency.state_changed" {
+			if strings.HasPrefix(record.EventName(), "slo.") || record.EventName() == "dependency.state_changed" || record.EventName() == "service.suspected" {
 				got.Bodies = append(got.Bodies, record.Body().Str())
 			}
 		}
@@ -272,6 +272,9 @@ func event(r plog.LogRecord) string {
 	case "dependency.state_changed":
 		return strings.TrimSpace(fmt.Sprintf("%s at %s: %s %s", text, r.Timestamp().AsTime().Format("15:04:05"), state(r.Attributes()),
 			value(r.Attributes(), "suspects.service.name")))
+	case "service.suspected":
+		return fmt.Sprintf("%s at %s: %s %s", text, r.Timestamp().AsTime().Format("15:04:05"), value(r.Attributes(), "suspects.service.name"),
+			value(r.Attributes(), "suspects.layer"))
 	case "service.version_changed":
 		return text + ": " + r.Body().Str()
 	}

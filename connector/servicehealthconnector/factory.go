@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pipeline"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
 )
@@ -19,11 +20,19 @@ func NewFactory() connector.Factory {
 		createDefaultConfig,
 		connector.WithTracesToMetrics(
 			func(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Metrics) (connector.Traces, error) {
-				return shared.join(set, cfg.(*Config), output{metrics: next})
+				return shared.join(set, cfg.(*Config), pipeline.SignalTraces, output{metrics: next})
 			}, metadata.TracesToMetricsStability),
 		connector.WithTracesToLogs(
 			func(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Logs) (connector.Traces, error) {
-				return shared.join(set, cfg.(*Config), output{logs: next})
+				return shared.join(set, cfg.(*Config), pipeline.SignalTraces, output{logs: next})
 			}, metadata.TracesToLogsStability),
+		connector.WithLogsToMetrics(
+			func(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Metrics) (connector.Logs, error) {
+				return shared.join(set, cfg.(*Config), pipeline.SignalLogs, output{metrics: next})
+			}, metadata.LogsToMetricsStability),
+		connector.WithLogsToLogs(
+			func(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Logs) (connector.Logs, error) {
+				return shared.join(set, cfg.(*Config), pipeline.SignalLogs, output{logs: next})
+			}, metadata.LogsToLogsStability),
 	)
 }

@@ -25,6 +25,7 @@ type decider struct {
 
 	mu     sync.Mutex
 	taken  hold.Taken
+	notes  takenNotes
 	tree   trace.Trace
 	calls  []dependency.Call
 	book   *dependency.Book
@@ -32,9 +33,9 @@ type decider struct {
 	judge  *blame.Judge
 	events []event
 	good   tallies
-	// evidence is what was found out about bad calls since the last tick.
-	evidence []evidence
-	seen     counts
+	// witnesses are what was found out about bad calls since the last tick.
+	witnesses []witness
+	seen      counts
 }
 
 // counts are what a decider tells of itself.
@@ -83,10 +84,12 @@ func (d *decider) relieve(s *shard) {
 // some decides up to most traces that are due, and returns how many there were.
 func (d *decider) some(s *shard, due int64, most int) int {
 	d.taken.Reset()
-	s.pop(due, most, &d.taken)
+	d.notes.reset()
+	s.pop(due, most, &d.taken, &d.notes)
 	u := d.engine.usual.Load()
 	for i := range d.taken.Traces {
 		d.one(d.taken.Traces[i], u)
+		d.engine.diagnoser.observe(&d.tree, d.notes.of(i), d.taken.Traces[i].Deadline)
 	}
 	if len(d.events) >= maxTallies || d.good.full() {
 		d.count()
@@ -179,7 +182,7 @@ func (d *decider) explain(edge dependency.Edge, at int32, u *usual.Usual) {
 		verdict = d.judge.Slowness(&d.tree, at, u)
 	}
 	if verdict.Entity != 0 {
-		d.evidence = append(d.evidence, evidence{edge: edge, verdict: verdict, at: span.End, trace: d.tree.ID})
+		d.witnesses = append(d.witnesses, witness{edge: edge, verdict: verdict, at: span.End, trace: d.tree.ID})
 	}
 }
 

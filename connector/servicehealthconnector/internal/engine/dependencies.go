@@ -53,8 +53,8 @@ type condition struct {
 	origin report.Origin
 }
 
-// evidence says that a bad call along an edge began with a culprit.
-type evidence struct {
+// witness says that a bad call along an edge began with a culprit.
+type witness struct {
 	edge    dependency.Edge
 	verdict blame.Verdict
 	at      int64
@@ -82,7 +82,7 @@ func (ds *dependencies) take(now int64, d *decider, table *names.Table) {
 			w.last = now
 		}
 	})
-	for _, e := range d.evidence {
+	for _, e := range d.witnesses {
 		if w := ds.watched[e.edge]; w != nil {
 			if w.tally == nil {
 				w.tally = suspect.New(suspicious)
@@ -90,7 +90,7 @@ func (ds *dependencies) take(now int64, d *decider, table *names.Table) {
 			w.tally.Add(e.at, e.verdict, 1, e.trace)
 		}
 	}
-	d.evidence = d.evidence[:0]
+	d.witnesses = d.witnesses[:0]
 }
 
 // of returns what is known of an edge, or nil of one that has no room.

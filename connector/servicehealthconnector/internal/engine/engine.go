@@ -103,6 +103,7 @@ type Engine struct {
 	past                     *usual.Past
 	viewedAt                 int64
 	dependencies             *dependencies
+	diagnoser                *diagnoser
 
 	changes   changes
 	admission *dependency.Admission
@@ -140,6 +141,7 @@ func New(settings Settings, sink Sink) *Engine {
 		batches:    make(chan *batch, 2*n),
 		past:       usual.NewPast(),
 		objectives: newObjectives(settings),
+		diagnoser:  newDiagnoser(settings),
 		changes:    changes{versions: map[uint32]*versions{}},
 		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
 	}
@@ -149,7 +151,7 @@ func New(settings Settings, sink Sink) *Engine {
 	// Consumers of batches that come at once seldom want the same of several shards.
 	for i := range shardsPerDecider * n {
 		d := e.deciders[i%n]
-		s := newShard(&e.held, maxProducers/(shardsPerDecider*n), d)
+		s := newShard(&e.held, maxProducers/(shardsPerDecider*n), settings.MaxSpans/(shardsPerDecider*n), d)
 		e.shards, d.shards = append(e.shards, s), append(d.shards, s)
 	}
 	e.usual.Store(e.past.View())
@@ -409,6 +411,7 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 		events.VersionChanged(change.named(e.names))
 	}
 	e.dependencies.look(now, events, e.names, &e.changes)
+	e.diagnoser.look(now, events, e.names, &e.changes)
 	e.mu.Lock()
 	e.objectives.tell(now, horizon, events, e.names, &e.changes)
 	e.mu.Unlock()

@@ -23,6 +23,7 @@ type shard struct {
 	// all is the number of span records in all shards.
 	all       *atomic.Int64
 	producers producers
+	notes     notes
 	decider   *decider
 }
 
@@ -33,8 +34,8 @@ type item struct {
 	firstLink, behindLinks int32
 }
 
-func newShard(all *atomic.Int64, maxProducers int, d *decider) *shard {
-	return &shard{held: hold.New(), all: all, producers: newProducers(maxProducers), decider: d}
+func newShard(all *atomic.Int64, maxProducers, maxNotes int, d *decider) *shard {
+	return &shard{held: hold.New(), all: all, producers: newProducers(maxProducers), notes: newNotes(maxNotes), decider: d}
 }
 
 // add takes in spans of b that are held until deadline. The shard is locked.
@@ -51,7 +52,7 @@ func (s *shard) add(items []item, b *batch, deadline int64) {
 }
 
 // pop takes out up to most traces that are due.
-func (s *shard) pop(due int64, most int, taken *hold.Taken) {
+func (s *shard) pop(due int64, most int, taken *hold.Taken, notes *takenNotes) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.held.Len()
@@ -59,6 +60,8 @@ func (s *shard) pop(due int64, most int, taken *hold.Taken) {
 		if !s.held.Pop(due, taken) {
 			break
 		}
+		notes.all = s.notes.take(taken.Traces[len(taken.Traces)-1].ID, notes.all)
+		notes.behind = append(notes.behind, len(notes.all))
 	}
 	s.all.Add(int64(s.held.Len() - before))
 }

@@ -117,7 +117,9 @@ type Taken struct {
 
 // Trace is one of the traces of a Taken.
 type Trace struct {
-	ID                     pcommon.TraceID
+	ID pcommon.TraceID
+	// Deadline is until when it was to be held, in nanoseconds since the epoch.
+	Deadline               int64
 	from, to               int
 	firstLink, behindLinks int
 }
@@ -141,7 +143,7 @@ func (s *Shard) Pop(now int64, taken *Taken) bool {
 	}
 	s.queue.pop()
 	e := s.held.at(at)
-	popped := Trace{ID: e.id, from: len(taken.records), firstLink: len(taken.links)}
+	popped := Trace{ID: e.id, Deadline: e.deadline, from: len(taken.records), firstLink: len(taken.links)}
 	s.popRecords(e, taken)
 	popped.to = len(taken.records)
 	for node := e.links; node != 0; {

@@ -43,6 +43,8 @@ type Suspect struct {
 	// Score is the share of the bad events that began there.
 	Score float64
 	Since time.Time
+	// Seen is what it does otherwise than usual, if the suspicion comes from that.
+	Seen Deviation
 }
 
 // Change is a version that served for the first time.
@@ -286,6 +288,9 @@ func writeChange(b *strings.Builder, c *Change) {
 
 // phrase says what was seen of a suspect, so that a person can check it.
 func phrase(s Suspect) string {
+	if s.Seen != (Deviation{}) {
+		return s.Seen.String() + ", since " + s.Since.UTC().Format("15:04:05")
+	}
 	if s.Operation == "" {
 		return fmt.Sprintf("none of the bad calls says more, since %s", s.Since.UTC().Format("15:04:05"))
 	}

@@ -4,11 +4,12 @@ package scale
 import "math/bits"
 
 const (
-	stepsPerOctave = 4
+	// StepsPerOctave is how many steps lead to twice the duration.
+	StepsPerOctave = 4
 	// octaves from 1 µs on reach 67 s: what is longer is as slow as that.
 	octaves = 26
 	// Steps is the number of steps.
-	Steps = octaves * stepsPerOctave
+	Steps = octaves * StepsPerOctave
 )
 
 // Step is the place of a duration in nanoseconds, from 0 to Steps-1.
@@ -19,11 +20,11 @@ func Step(ns int64) int {
 	}
 	octave := bits.Len64(us) - 1
 	quarter := int(us << 2 >> octave & 3) // The two bits below the leading one.
-	return min(octave*stepsPerOctave+quarter, Steps-1)
+	return min(octave*StepsPerOctave+quarter, Steps-1)
 }
 
 // Upper is the upper end of a step in nanoseconds.
 func Upper(step int) int64 {
-	octave, quarter := step/stepsPerOctave, step%stepsPerOctave
-	return int64(float64(uint64(1)<<octave) * (1 + float64(quarter+1)/stepsPerOctave) * 1000)
+	octave, quarter := step/StepsPerOctave, step%StepsPerOctave
+	return int64(float64(uint64(1)<<octave) * (1 + float64(quarter+1)/StepsPerOctave) * 1000)
 }

@@ -1,0 +1,273 @@
+// Package diagnosis makes one ranking of suspects out of all evidence, and decides when there is something to say.
+// It is pure: it gets findings, who calls whom, and the time.
+//
+// docs/diagnosis.md has the formulae and where they come from.
+package diagnosis
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/evidence"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+)
+
+const (
+	// certain is the weight in nats at which a deviation is beyond doubt: more adds nothing.
+	certain = 30.0
+	// bridging is how many calls away an origin may be.
+	bridging = 16
+	// byCaller is how much less it is the caller's way than the callee's, all else being equal: who is called has the queue.
+	byCaller = 0.9
+)
+
+// Suspect is a service or peer in which trouble may have begun.
+type Suspect struct {
+	Entity uint32
+	// Score is from 0 to 1.
+	Score float64
+	// Weight is what speaks against it in nats, without what it suffers from others.
+	Weight float64
+	// Finding is what speaks most against it.
+	Finding evidence.Finding
+	// Gap says that it is not the service but the way to it or from it.
+	Gap bool
+	// Since is when the first deviation began, in nanoseconds since the epoch.
+	Since int64
+}
+
+// node is what speaks against one service.
+type node struct {
+	entity uint32
+	// shape is the heaviest finding about what it does, latency the heaviest about how long it takes.
+	shape, latency, gap evidence.Finding
+	// own is the time beyond the usual one in its own work.
+	own     float64
+	in, out side
+	since   int64
+}
+
+// side is one side of a node: the calls to it, or those that it makes.
+type side struct {
+	// excess is the time beyond the usual one that is lost there, weight what speaks for that in nats.
+	excess, weight float64
+	// deviating are the edges with a gap, of all that were compared.
+	deviating, edges int
+}
+
+// covered is the share of the edges of a side that have a gap: where the node's own way is slow, all have.
+func (s *side) covered() float64 {
+	if s.deviating == 0 {
+		return 0
+	}
+	return min(1, float64(s.deviating)/float64(max(1, s.edges)))
+}
+
+func (n *node) latencyWeight() float64 {
+	return max(n.latency.Weight, n.in.weight*n.in.covered(), n.out.weight*n.out.covered()*byCaller)
+}
+
+// lost is the time for which a node answers.
+func (n *node) lost() float64 {
+	return n.own + n.ways()
+}
+
+func (n *node) ways() float64 {
+	return n.in.covered()*n.in.excess + byCaller*n.out.covered()*n.out.excess
+}
+
+// Rank returns the suspects, the likeliest first, and the largest weight of any finding.
+func Rank(found []evidence.Finding, edges []evidence.Way) (suspects []Suspect, most float64) {
+	nodes := map[uint32]*node{}
+	at := func(entity uint32) *node {
+		n := nodes[entity]
+		if n == nil {
+			n = &node{entity: entity, since: math.MaxInt64}
+			nodes[entity] = n
+		}
+		return n
+	}
+	gaps := map[evidence.Edge]gap{}
+	for i := range found {
+		f := found[i]
+		f.Weight = min(f.Weight, certain)
+		most = max(most, f.Weight)
+		switch f.Kind {
+		case evidence.Gap:
+			e := evidence.Edge{Caller: f.Service, Callee: f.Callee}
+			g := gaps[e]
+			gaps[e] = gap{g.excess + f.Excess, max(g.weight, f.Weight)}
+			for _, end := range []uint32{f.Service, f.Callee} {
+				n := at(end)
+				if f.Weight > n.gap.Weight {
+					n.gap = f
+				}
+				n.since = min(n.since, f.Since)
+			}
+		case evidence.Slow:
+			n := at(f.Service)
+			n.own += f.Excess
+			if f.Weight > n.latency.Weight {
+				n.latency = f
+			}
+			n.since = min(n.since, f.Since)
+		default:
+			n := at(f.Service)
+			if f.Weight > n.shape.Weight {
+				n.shape = f
+			}
+			n.since = min(n.since, f.Since)
+		}
+	}
+	var total float64
+	for _, n := range nodes {
+		total += n.own
+	}
+	for e, g := range gaps {
+		total += g.excess
+		nodes[e.Caller].out.deviate(g)
+		nodes[e.Callee].in.deviate(g)
+	}
+	callees := map[uint32][]uint32{}
+	for _, e := range edges {
+		callees[e.Caller] = append(callees[e.Caller], e.Callee)
+		if !e.Compared {
+			continue
+		}
+		if n := nodes[e.Caller]; n != nil {
+			n.out.edges++
+		}
+		if n := nodes[e.Callee]; n != nil {
+			n.in.edges++
+		}
+	}
+	for _, n := range nodes {
+		most = max(most, n.latencyWeight())
+		s := n.suspect(total, below(n.entity, callees, nodes))
+		if s.Weight > 0 {
+			suspects = append(suspects, s)
+		}
+	}
+	slices.SortFunc(suspects, func(a, b Suspect) int {
+		return cmp.Or(cmp.Compare(b.Weight, a.Weight), cmp.Compare(a.Since, b.Since), cmp.Compare(a.Entity, b.Entity))
+	})
+	for i := range suspects {
+		suspects[i].Score = suspects[i].Weight / certain
+	}
+	return suspects, most
+}
+
+// gap is the time that is lost between two services.
+type gap struct{ excess, weight float64 }
+
+// deviate adds an edge with a gap. Those of several edges come from different calls, so that they are witnesses of their own.
+func (s *side) deviate(g gap) {
+	s.excess += g.excess
+	s.weight = min(certain, s.weight+g.weight)
+	s.deviating++
+}
+
+// suspect weighs what speaks against a node. What it does otherwise than usual may be due to those whom it calls: below is what
+// speaks against these. Of lost time, it answers for its share.
+func (n *node) suspect(total, below float64) Suspect {
+	s := Suspect{Entity: n.entity, Since: n.since, Finding: n.shape}
+	s.Weight = max(0, n.shape.Weight-below)
+	if total > 0 {
+		if w := n.lost() / total * n.latencyWeight(); w > s.Weight {
+			s.Weight, s.Finding = w, n.latency
+			if n.own < n.ways() {
+				s.Finding, s.Gap = n.gap, true
+			}
+		}
+	}
+	return s
+}
+
+// below is the largest weight that speaks against any service that an entity calls, directly or through others.
+func below(entity uint32, callees map[uint32][]uint32, nodes map[uint32]*node) float64 {
+	seen := map[uint32]bool{entity: true}
+	level := []uint32{entity}
+	var most float64
+	for range bridging {
+		var next []uint32
+		for _, at := range level {
+			for _, callee := range callees[at] {
+				if seen[callee] || callee == names.None {
+					continue
+				}
+				seen[callee] = true
+				next = append(next, callee)
+				if n := nodes[callee]; n != nil {
+					most = max(most, n.shape.Weight, n.latencyWeight())
+				}
+			}
+		}
+		level = next
+	}
+	return most
+}
+
+// The alarm's limits, in nats. See docs/diagnosis.md for false alarms.
+const (
+	// perHour are the false alarms an hour that chance alone may cause, and looks how many independent looks an hour has.
+	perHour = 0.5
+	looks   = 3600 / 8
+	// sticky is the part of the threshold below which what was announced is over, and calm for how long in nanoseconds it has to be.
+	sticky = 0.5
+	calm   = int64(60e9)
+	// stale is by how much less likely what was announced is behind something new.
+	stale = 0.5
+)
+
+// Alarm says when suspects are worth an event. The zero Alarm is off.
+type Alarm struct {
+	announced map[uint32]int64 // until when in nanoseconds each suspect is known at least
+}
+
+// Threshold is the weight in nats that chance alone reaches for any of so many services seldom enough (Bonferroni). What is
+// compared of one service is about the same requests.
+func Threshold(services int) float64 {
+	return math.Log(float64(max(1, services)) * looks / perHour)
+}
+
+// Decide returns the ranking if it is news: if a suspect is worth an event that has not been announced, or not of late. Those
+// that were are less likely to be behind what is new.
+func (a *Alarm) Decide(now int64, suspects []Suspect, most float64, services int) []Suspect {
+	threshold := Threshold(services)
+	if a.announced == nil {
+		a.announced = map[uint32]int64{}
+	}
+	for _, s := range suspects {
+		if _, known := a.announced[s.Entity]; known && s.Weight >= sticky*threshold {
+			a.announced[s.Entity] = now + calm
+		}
+	}
+	for entity, until := range a.announced {
+		if until < now {
+			delete(a.announced, entity)
+		}
+	}
+	if most < threshold {
+		return nil
+	}
+	var news, known []Suspect
+	for _, s := range suspects {
+		if _, is := a.announced[s.Entity]; is {
+			s.Score *= stale
+			known = append(known, s)
+		} else {
+			news = append(news, s)
+		}
+	}
+	if len(news) == 0 || news[0].Weight < sticky*threshold || len(known) > 0 && news[0].Weight < threshold {
+		return nil
+	}
+	a.announced[news[0].Entity] = now + calm
+	news = append(news, known...)
+	slices.SortStableFunc(news, func(a, b Suspect) int { return cmp.Compare(b.Score, a.Score) })
+	return news
+}
+
+// On says whether anything is announced at present.
+func (a *Alarm) On() bool { return len(a.announced) > 0 }

@@ -1,0 +1,154 @@
+package evidence
+
+import "math"
+
+const (
+	// noticed is the weight in nats from which on a deviation is a finding at all.
+	noticed = 3
+	// effect is by how much a share has to change to matter.
+	effect = 0.15
+	// leastUnits are the units in a window below which nothing is concluded.
+	leastUnits = 2
+	// leastWitnesses are those below which nothing is concluded from what happened or did not: that, a user can bring about.
+	leastWitnesses = 4
+	// leastExcess is the share of a trace's time that has to be lost to matter.
+	leastExcess = 0.05
+	// byChance is the mean weight of a feature that varies by chance alone: half of a chi squared with one degree of freedom.
+	byChance = 0.5
+	// prior is how many looks count as if they had been such, and mostRestless the most that one adds.
+	prior        = 30
+	mostRestless = 10
+)
+
+// Finding is a deviation from the past.
+type Finding struct {
+	Kind Kind
+	// Service did it; Callee is who was called, for a Gap.
+	Service, Callee uint32
+	Operation       uint32
+	// What is the operation that was called, or the template of the records.
+	What uint32
+	// Weight is the logarithm of how much better a new share explains what was seen than the past one does.
+	Weight float64
+	// Share is the share of units with the event now, Usual the one to be expected, Units how many there are.
+	Share, Usual, Units float64
+	// Excess is the time beyond the usual one in nanoseconds, of late.
+	Excess float64
+	// Since is when the deviation began, in nanoseconds since the epoch.
+	Since int64
+}
+
+// Findings appends what deviates at present, and returns it with the number of services that were compared.
+func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int) {
+	clear(b.compared)
+	for _, c := range b.calls {
+		c.compared = false
+	}
+	for _, f := range b.all {
+		if now-f.at > int64(2*windows[len(windows)-1]) {
+			continue
+		}
+		if f.moment != now/moment {
+			f.close(&b.decay)
+		}
+		f.decay(now, &b.decay)
+		b.compared[f.service] = struct{}{}
+		if s := &f.now[len(f.now)-1]; f.event.kind == Gap && s.units >= leastUnits {
+			if c := b.calls[Edge{f.service, f.callee}]; c != nil {
+				c.compared = true
+			}
+		}
+		best := f.best()
+		weight := best.Weight
+		best.Weight /= f.dispersion()
+		if learn {
+			f.restless += min(weight, mostRestless)
+			f.looks++
+		}
+		if best.Weight < noticed {
+			f.since = 0
+			continue
+		}
+		if f.since == 0 {
+			f.since = now
+		}
+		best.Kind, best.What = f.event.kind, f.event.what
+		best.Service, best.Callee, best.Operation = f.service, f.callee, f.operation
+		best.Excess, best.Since = f.excess, f.since
+		found = append(found, best)
+	}
+	return found, len(b.compared)
+}
+
+func (f *feature) best() (best Finding) {
+	for w := range f.now {
+		s := &f.now[w]
+		if s.units < leastUnits {
+			continue
+		}
+		if f.event.kind == Slow || f.event.kind == Gap {
+			if weight := s.surprise(); weight > best.Weight && f.excess >= leastExcess*f.whole {
+				best.Weight, best.Share, best.Units = weight, f.excess/f.whole, s.units
+			}
+			continue
+		}
+		if s.units < leastWitnesses {
+			continue
+		}
+		share, usual := s.observed/s.units, s.expected/s.units
+		if math.Abs(share-usual) < effect || f.event.kind != Call && f.event.kind != Record && share < usual {
+			continue
+		}
+		if weight := s.weight(); weight > best.Weight {
+			best.Weight, best.Share, best.Usual, best.Units = weight, share, usual, s.units
+		}
+	}
+	return best
+}
+
+// dispersion is by how much the weight of a feature usually is larger than chance would have it. Operations have bad moments
+// that are theirs.
+func (f *feature) dispersion() float64 {
+	return max(1, (f.restless+prior*byChance)/(f.looks+prior)/byChance)
+}
+
+// surprise is the logarithm of how improbable so long durations are: the logarithms of their probabilities add up to as many units
+// with a mean of one at the most (R. A. Fisher, 1932), and Chernoff bounds the tail of their gamma distribution.
+func (s *sums) surprise() float64 {
+	if s.observed <= s.units {
+		return 0
+	}
+	return s.observed - s.units - s.units*math.Log(s.observed/s.units)
+}
+
+// weight is the log-likelihood ratio of two samples, what was seen and the past under the same circumstances, between different
+// shares and one in common. S. S. Wilks (1938); half of the G statistic of a two by two table.
+func (s *sums) weight() float64 {
+	n, k := s.units, s.observed
+	m := s.past / n
+	j := s.expected / n * m
+	p := (k + j) / (n + m)
+	return term(k, n*p) + term(n-k, n*(1-p)) + term(j, m*p) + term(m-j, m*(1-p))
+}
+
+func term(observed, expected float64) float64 {
+	if observed <= 0 || expected <= 0 {
+		return 0
+	}
+	return observed * math.Log(observed/expected)
+}
+
+// Way is a pair of services of which one called the other of late.
+type Way struct {
+	Edge
+	// Compared says that the time between the two is being compared with the past.
+	Compared bool
+}
+
+// Ways appends all of them.
+func (b *Book) Ways(ways []Way) []Way {
+	for e, c := range b.calls {
+		ways = append(ways, Way{e, c.compared})
+	}
+	return ways
+}
