@@ -16,8 +16,18 @@ type Objective struct {
 	Description string
 	// Target is the share of good events, from 0 up to but not including 1, with at most nine decimals.
 	Target float64
-	// Window is the rolling time over which the error budget counts.
+	// Window is the time over which the error budget counts.
 	Window time.Duration
+	// Calendar aligns the windows; nil if they roll. Window then is how long one typically is.
+	Calendar *Calendar
+	// Slices judges stretches of time in place of events, unless its length is 0.
+	Slices Slices
+	// Exclude is an OTTL condition of items that are not to count at all, neither as good nor as bad.
+	Exclude Expression
+	// Maintenance are times that do not count, neither as good nor as bad nor as unmeasured, in their order.
+	Maintenance []Interval
+	// LeastEvents is how many events the long window of an alert must have before it can start; 0 is no such guard.
+	LeastEvents uint64
 	// Indicator says which events count and which of them are good.
 	Indicator Indicator
 	// GroupBy are the attributes by whose values the objective is kept apart; at most MaxGroupBy, usually none.
@@ -33,6 +43,19 @@ type Objective struct {
 // MaxGroupBy is how many attributes may keep an objective's groups apart. Each group costs memory for every window, so
 // that more than a few attributes multiply to a number that nobody watches.
 const MaxGroupBy = 4
+
+// Slices are stretches of time, one after the other from the epoch on.
+type Slices struct {
+	// Length of each, a whole number of seconds; 0 if the objective counts events.
+	Length time.Duration
+	// Target is the share of good events that makes a slice good (Timeslices).
+	Target float64
+	// Ratio says that each slice counts with its share of good events, so that all with traffic weigh the same (RatioTimeslices).
+	Ratio bool
+}
+
+// Interval is a time from From up to but not including To.
+type Interval struct{ From, To time.Time }
 
 // Service names whose telemetry is meant.
 type Service struct {
@@ -82,9 +105,14 @@ type Indicator struct {
 	Service Service
 	// Total is the OTTL condition of the items that count; without text every item does.
 	Total Expression
-	// Good or Bad is an OTTL condition; exactly one has a text, unless Value has one.
+	// Good or Bad is an OTTL condition; exactly one has a text, unless Value or Raw has one.
 	Good, Bad Expression
-	// Value is an OTTL value expression; the item is good if Value Op Threshold.
+	// Raw is an OTTL value expression of a share, from 0 to 1, that was computed elsewhere: of what is good or, if RawIsBad, of
+	// what is bad.
+	Raw      Expression
+	RawIsBad bool
+	// Value is an OTTL value expression; the item is good if Value Op Threshold. It is without text where a point's own value,
+	// or what a histogram has observed, is to be compared.
 	Value Expression
 	// Op and Threshold belong to Value. The threshold of a value that is a duration is in seconds.
 	Op        Operator
@@ -114,6 +142,8 @@ type Alert struct {
 	After time.Duration
 	// AnnounceResolved is false if the policy asks for silence at the end (alertWhenResolved: false).
 	AnnounceResolved bool
+	// AnnounceNoData is true if the policy asks to be told when nothing is measured any more (alertWhenNoData: true).
+	AnnounceNoData bool
 	// Runbook is an http(s) link, or empty.
 	Runbook string
 	// Targets are whom the policy wants to be told.
