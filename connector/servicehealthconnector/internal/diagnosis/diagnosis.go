@@ -97,7 +97,7 @@ func Rank(found []evidence.Finding, edges []evidence.Way) (suspects []Suspect, m
 		case evidence.Gap:
 			e := evidence.Edge{Caller: f.Service, Callee: f.Callee}
 			g := gaps[e]
-			gaps[e] = gap{g.excess + f.Excess, max(g.weight, f.Weight)}
+			gaps[e] = gap{g.excess + f.Excess*f.Weight, max(g.weight, f.Weight)}
 			for _, end := range []uint32{f.Service, f.Callee} {
 				n := at(end)
 				if f.Weight > n.gap.Weight {
@@ -107,7 +107,7 @@ func Rank(found []evidence.Finding, edges []evidence.Way) (suspects []Suspect, m
 			}
 		case evidence.Slow:
 			n := at(f.Service)
-			n.own += f.Excess
+			n.own += f.Excess * f.Weight
 			if f.Weight > n.latency.Weight {
 				n.latency = f
 			}
@@ -211,11 +211,13 @@ func below(entity uint32, callees map[uint32][]uint32, nodes map[uint32]*node) f
 // The alarm's limits, in nats. See docs/diagnosis.md for false alarms.
 const (
 	// perHour are the false alarms an hour that chance alone may cause, and looks how many independent looks an hour has.
-	perHour = 0.5
+	perHour = 0.05
 	looks   = 3600 / 8
 	// sticky is the part of the threshold below which what was announced is over, and calm for how long in nanoseconds it has to be.
 	sticky = 0.5
 	calm   = int64(60e9)
+	// clear is the part of the threshold that has to speak against a suspect itself.
+	clear = 0.7
 	// stale is by how much less likely what was announced is behind something new.
 	stale = 0.5
 )
@@ -260,7 +262,7 @@ func (a *Alarm) Decide(now int64, suspects []Suspect, most float64, services int
 			news = append(news, s)
 		}
 	}
-	if len(news) == 0 || news[0].Weight < sticky*threshold || len(known) > 0 && news[0].Weight < threshold {
+	if len(news) == 0 || news[0].Weight < clear*threshold || len(known) > 0 && news[0].Weight < threshold {
 		return nil
 	}
 	a.announced[news[0].Entity] = now + calm

@@ -87,7 +87,7 @@ func (d *diagnoser) told(table *names.Table) []report.Suspect {
 }
 
 func (d *diagnoser) words(f *evidence.Finding, table *names.Table) report.Deviation {
-	w := report.Deviation{Kind: f.Kind, Operation: table.OperationOf(f.Operation).Name, Share: f.Share, Usual: f.Usual}
+	w := report.Deviation{Kind: f.Kind, Operation: table.OperationOf(f.Operation).Name, Share: f.Share, Usual: f.Usual, Least: f.Least}
 	switch f.Kind {
 	case evidence.Call:
 		w.What = table.OperationOf(f.What).Name
@@ -123,7 +123,7 @@ func (e *Engine) Logs(_ context.Context, ld plog.Logs, now int64) {
 				}
 				note := evidence.Note{Span: trace.Number(r.SpanID()), Severity: int32(r.SeverityNumber())}
 				e.diagnoser.mu.Lock()
-				note.Template = e.diagnoser.miner.Of(resource.Service, r.Body().Str())
+				note.Template = e.diagnoser.miner.Of(resource.Service, note.Severity, r.Body().Str())
 				e.diagnoser.mu.Unlock()
 				s := e.shardOf(id)
 				s.mu.Lock()

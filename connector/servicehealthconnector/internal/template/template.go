@@ -40,15 +40,17 @@ type Miner struct {
 	tokens    []uint64
 }
 
-// group holds the templates of one source and number of tokens.
+// group holds the templates of one source, severity and number of tokens.
 type group struct {
-	source uint32
-	tokens int
+	source   uint32
+	severity int32
+	tokens   int
 }
 
 type recent struct {
-	source uint32
-	hash   uint64
+	source   uint32
+	severity int32
+	hash     uint64
 }
 
 type template struct {
@@ -63,15 +65,16 @@ func New() *Miner {
 	}
 }
 
-// Of returns the number of the template of a body from a source; the same number always for bodies that were found alike.
-func (m *Miner) Of(source uint32, body string) uint32 {
+// Of returns the number of the template of a body from a source, with a severity number; the same number always for bodies that were
+// found alike.
+func (m *Miner) Of(source uint32, severity int32, body string) uint32 {
 	body = body[:min(len(body), maxBytes)]
 	hash := m.split(body)
-	key := recent{source, hash}
+	key := recent{source, severity, hash}
 	if number, ok := m.recent[key]; ok {
 		return number
 	}
-	number := m.find(source, body)
+	number := m.find(group{source, severity, len(m.tokens)}, body)
 	if len(m.recent) >= maxRecent {
 		clear(m.recent)
 	}
@@ -108,8 +111,7 @@ func (m *Miner) split(body string) (hash uint64) {
 	return hash
 }
 
-func (m *Miner) find(source uint32, body string) uint32 {
-	key := group{source, len(m.tokens)}
+func (m *Miner) find(key group, body string) uint32 {
 	best, most := None, similar
 	for _, number := range m.groups[key] {
 		if s := similarity(m.templates[number].tokens, m.tokens); s >= most {

@@ -25,19 +25,19 @@ func TestOf(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			m := New()
-			assert.Equal(t, test.same, m.Of(7, test.a) == m.Of(7, test.b))
+			assert.Equal(t, test.same, m.Of(7, 9, test.a) == m.Of(7, 9, test.b))
 		})
 	}
 }
 
 func TestSourcesShareNothing(t *testing.T) {
 	m := New()
-	assert.NotEqual(t, m.Of(7, "cart is empty"), m.Of(8, "cart is empty"))
+	assert.NotEqual(t, m.Of(7, 9, "cart is empty"), m.Of(8, 9, "cart is empty"))
 }
 
 func TestTextIsShortAndValid(t *testing.T) {
 	m := New()
-	text := m.Text(m.Of(7, "caf\xc3 "+strings.Repeat("long ", 1000)))
+	text := m.Text(m.Of(7, 9, "caf\xc3 "+strings.Repeat("long ", 1000)))
 	assert.LessOrEqual(t, len(text), maxText)
 	assert.True(t, strings.HasPrefix(text, "caf long"))
 }
@@ -45,7 +45,7 @@ func TestTextIsShortAndValid(t *testing.T) {
 func TestGroupsAreBounded(t *testing.T) {
 	m := New()
 	for i := range 3 * maxInGroup {
-		m.Of(7, fmt.Sprintf("word%c%c%c alone", 'a'+i%26, 'a'+i/26%26, 'a'+i/676))
+		m.Of(7, 9, fmt.Sprintf("word%c%c%c alone", 'a'+i%26, 'a'+i/26%26, 'a'+i/676))
 	}
 	assert.LessOrEqual(t, m.Len(), maxInGroup)
 }
@@ -54,9 +54,9 @@ func FuzzOf(f *testing.F) {
 	f.Add("user 15 has logged in", "user 16 has logged in")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		m := New()
-		first := m.Of(7, a)
-		m.Of(7, b)
-		assert.Equal(t, first, m.Of(7, a))
+		first := m.Of(7, 9, a)
+		m.Of(7, 9, b)
+		assert.Equal(t, first, m.Of(7, 9, a))
 	})
 }
 
@@ -64,6 +64,6 @@ func BenchmarkOf(b *testing.B) {
 	b.ReportAllocs()
 	m := New()
 	for b.Loop() {
-		m.Of(7, "16:42:09.486 INFO shop.Cart#115 trace 6f3cbf058c2765548a39ad724905d6a1 [query][the cart of user 15]")
+		m.Of(7, 9, "16:42:09.486 INFO shop.Cart#115 trace 6f3cbf058c2765548a39ad724905d6a1 [query][the cart of user 15]")
 	}
 }
