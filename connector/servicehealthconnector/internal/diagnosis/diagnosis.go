@@ -20,6 +20,9 @@ const (
 	bridging = 16
 	// byCaller is how much less it is the caller's way than the callee's, all else being equal: who is called has the queue.
 	byCaller = 0.9
+	// byChange is what speaks in nats against who changed just before: seven of ten outages are due to a change (B. Beyer et al., Site
+	// Reliability Engineering, 2016, chapter 1).
+	byChange = 0.85
 )
 
 // Suspect is a service or peer in which trouble may have begun.
@@ -77,8 +80,11 @@ func (n *node) ways() float64 {
 	return n.in.covered()*n.in.excess + byCaller*n.out.covered()*n.out.excess
 }
 
-// Rank returns the suspects, the likeliest first, and the largest weight of any finding.
-func Rank(found []evidence.Finding, edges []evidence.Way) (suspects []Suspect, most float64) {
+// Rank returns the suspects, the likeliest first, and the largest weight of any finding. changed says whether a service changed shortly
+// before a time.
+func Rank(
+	found []evidence.Finding, edges []evidence.Way, changed func(service uint32, before int64) bool,
+) (suspects []Suspect, most float64) {
 	nodes := map[uint32]*node{}
 	at := func(entity uint32) *node {
 		n := nodes[entity]
@@ -146,6 +152,9 @@ func Rank(found []evidence.Finding, edges []evidence.Way) (suspects []Suspect, m
 		most = max(most, n.latencyWeight())
 		s := n.suspect(total, below(n.entity, callees, nodes))
 		if s.Weight > 0 {
+			if changed(s.Entity, s.Since) {
+				s.Weight = min(certain, s.Weight+byChange)
+			}
 			suspects = append(suspects, s)
 		}
 	}
@@ -182,6 +191,28 @@ func (n *node) suspect(total, below float64) Suspect {
 		}
 	}
 	return s
+}
+
+// Reached are a service and all that it calls, directly or through others.
+func Reached(from uint32, edges []evidence.Way) map[uint32]bool {
+	callees := map[uint32][]uint32{}
+	for _, e := range edges {
+		callees[e.Caller] = append(callees[e.Caller], e.Callee)
+	}
+	reached := map[uint32]bool{from: true}
+	for level := []uint32{from}; len(level) > 0; {
+		var next []uint32
+		for _, at := range level {
+			for _, callee := range callees[at] {
+				if !reached[callee] && callee != names.None {
+					reached[callee] = true
+					next = append(next, callee)
+				}
+			}
+		}
+		level = next
+	}
+	return reached
 }
 
 // below is the largest weight that speaks against any service that an entity calls, directly or through others.
@@ -269,6 +300,20 @@ func (a *Alarm) Decide(now int64, suspects []Suspect, most float64, services int
 	news = append(news, known...)
 	slices.SortStableFunc(news, func(a, b Suspect) int { return cmp.Compare(b.Score, a.Score) })
 	return news
+}
+
+// Announced says whether a suspect was announced, and is not over.
+func (a *Alarm) Announced(entity uint32) bool {
+	_, is := a.announced[entity]
+	return is
+}
+
+// Announce notes that another event has named a suspect. now is in nanoseconds since the epoch.
+func (a *Alarm) Announce(now int64, entity uint32) {
+	if a.announced == nil {
+		a.announced = map[uint32]int64{}
+	}
+	a.announced[entity] = now + calm
 }
 
 // On says whether anything is announced at present.

@@ -32,6 +32,8 @@ func way(caller, callee uint32, weight, excess float64) evidence.Finding {
 	return evidence.Finding{Kind: evidence.Gap, Service: caller, Callee: callee, Weight: weight, Excess: excess}
 }
 
+func never(uint32, int64) bool { return false }
+
 func TestRank(t *testing.T) {
 	tests := map[string]struct {
 		found []evidence.Finding
@@ -49,7 +51,7 @@ func TestRank(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			suspects, most := Rank(test.found, ways())
+			suspects, most := Rank(test.found, ways(), never)
 			require.NotEmpty(t, suspects)
 			assert.Equal(t, test.first, suspects[0].Entity)
 			assert.Equal(t, test.gap, suspects[0].Gap)
@@ -63,14 +65,14 @@ func TestRank(t *testing.T) {
 }
 
 func TestRankOfNothing(t *testing.T) {
-	suspects, most := Rank(nil, ways())
+	suspects, most := Rank(nil, ways(), never)
 	assert.Empty(t, suspects)
 	assert.Zero(t, most)
 }
 
 func TestCirclesEnd(t *testing.T) {
 	circle := append(ways(), evidence.Way{Edge: evidence.Edge{Caller: c, Callee: a}})
-	suspects, _ := Rank([]evidence.Finding{shape(a, 25), shape(b, 20)}, circle)
+	suspects, _ := Rank([]evidence.Finding{shape(a, 25), shape(b, 20)}, circle, never)
 	assert.Equal(t, uint32(a), suspects[0].Entity)
 }
 
@@ -79,7 +81,7 @@ func TestAlarm(t *testing.T) {
 	enough := Threshold(services) + 1
 	var alarm Alarm
 	decide := func(now int64, found ...evidence.Finding) []Suspect {
-		suspects, most := Rank(found, ways())
+		suspects, most := Rank(found, ways(), never)
 		return alarm.Decide(now, suspects, most, services)
 	}
 	assert.Empty(t, decide(0, shape(b, enough-2)), "too little")

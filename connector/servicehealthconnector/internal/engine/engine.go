@@ -410,10 +410,11 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	for _, change := range e.changes.fresh() {
 		events.VersionChanged(change.named(e.names))
 	}
-	e.dependencies.look(now, events, e.names, &e.changes)
+	e.diagnoser.rank(now, &e.changes)
+	e.dependencies.look(now, events, e.names, &e.changes, e.diagnoser)
 	e.diagnoser.look(now, events, e.names, &e.changes)
 	e.mu.Lock()
-	e.objectives.tell(now, horizon, events, e.names, &e.changes)
+	e.objectives.tell(now, horizon, events, e.names, &e.changes, e.diagnoser)
 	e.mu.Unlock()
 	if !flush {
 		return events, nil
