@@ -101,11 +101,9 @@ func (d *diagnoser) words(f *evidence.Finding, table *names.Table) report.Deviat
 }
 
 // Logs takes in log records. now is as in Traces.
-func (e *Engine) Logs(_ context.Context, ld plog.Logs, now int64) {
-	if e.settings.EventTime {
-		if now = e.clock.now.Load(); now == 0 {
-			return
-		}
+func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
+	if now = e.at(ctx, recordTimes(ld), now); now == 0 {
+		return
 	}
 	b := e.batch()
 	defer e.giveBack(b)

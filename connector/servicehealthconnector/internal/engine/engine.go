@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"iter"
 	"maps"
 	"math"
 	"runtime"
@@ -161,12 +162,8 @@ func New(settings Settings, sink Sink) *Engine {
 // Traces takes in spans. now is in nanoseconds since the epoch; it counts only where the engine does not follow the time
 // of the telemetry.
 func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
-	if e.settings.EventTime {
-		if now = e.clock.see(td, now); now == 0 {
-			return
-		}
-		// First what was due before this batch, so that each verdict has its time however fast a recording is replayed.
-		e.tickEvents(ctx, now)
+	if now = e.at(ctx, ends(td), now); now == 0 {
+		return
 	}
 	b := e.batch()
 	for _, rs := range td.ResourceSpans().All() {
@@ -203,6 +200,24 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	}
 	e.put(b, now+int64(e.settings.TraceWindow))
 	e.giveBack(b)
+}
+
+// Metrics takes in data points. now is as in Traces.
+func (e *Engine) Metrics(ctx context.Context, md pmetric.Metrics, now int64) {
+	e.at(ctx, pointTimes(md), now)
+}
+
+// at is the time that counts for a batch whose items have these times: now, unless the engine follows the time of the telemetry. It is
+// 0 if that is not known yet.
+func (e *Engine) at(ctx context.Context, times iter.Seq[int64], now int64) int64 {
+	if !e.settings.EventTime {
+		return now
+	}
+	if now = e.clock.see(times, now); now != 0 {
+		// First what was due before this batch, so that each verdict has its time however fast a recording is replayed.
+		e.tickEvents(ctx, now)
+	}
+	return now
 }
 
 // put puts a batch's items into their shards: first into those that nobody else is at.
