@@ -135,6 +135,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,
+		MaxSeries:         cfg.SLO.MaxSeries,
 		EventTime:         cfg.Clock == clockEvent,
 		Objectives:        objectives,
 		Binder:            binder,
@@ -336,7 +337,12 @@ func (s *shared) observe() error {
 			o.Observe(int64(st.EdgesRefused))
 		}},
 		{s.telemetry.RegisterServiceHealthEventsNotJudgedCallback, func(st engine.Stats, o metric.Int64Observer) {
-			o.Observe(int64(st.NotJudged))
+			for reason, n := range st.NotJudged {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String("reason", string(reason))))
+			}
+		}},
+		{s.telemetry.RegisterServiceHealthSeriesHeldCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.Series))
 		}},
 		{s.telemetry.RegisterServiceHealthEventsLateCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.LateEvents))
