@@ -47,7 +47,9 @@ func TestAdd(t *testing.T) {
 		"began later":                   {{point(101, 110, 10, 9), Increase{10, 9}, Counted}, {point(101, 120, 11, 10), Increase{1, 1}, Counted}},
 		"start is not known":            {{point(0, 110, 10, 9), nothing, Past}, {point(0, 120, 12, 11), Increase{2, 2}, Counted}},
 		"start is the time of the point": {
-			{point(110, 110, 10, 9), nothing, Past}, {point(120, 120, 12, 11), Increase{2, 2}, Counted}, {point(130, 130, 5, 5), Increase{5, 5}, Counted},
+			{point(110, 110, 10, 9), nothing, Past},
+			{point(120, 120, 12, 11), Increase{2, 2}, Counted},
+			{point(130, 130, 5, 5), Increase{5, 5}, Counted},
 			{point(130, 140, 6, 5), Increase{1, 0}, Counted},
 		},
 		"nothing new":      {{point(50, 110, 10, 9), nothing, Past}, {point(50, 120, 10, 9), nothing, Counted}},
@@ -63,8 +65,10 @@ func TestAdd(t *testing.T) {
 		},
 		"two senders": {{point(105, 110, 10, 9), Increase{10, 9}, Counted}, {point(102, 111, 500, 400), nothing, Overlapping}, {point(105, 120, 12, 10), Increase{2, 1}, Counted}},
 		"other buckets": {
-			{cut(point(101, 110, 10, 9), 0.5), Increase{10, 9}, Counted}, {cut(point(101, 120, 20, 11), 0.4), nothing, Recut},
-			{cut(point(101, 130, 25, 14), 0.4), Increase{5, 3}, Counted}, {cut(point(135, 140, 4, 4), 0.3), Increase{4, 4}, Counted},
+			{cut(point(101, 110, 10, 9), 0.5), Increase{10, 9}, Counted},
+			{cut(point(101, 120, 20, 11), 0.4), nothing, Recut},
+			{cut(point(101, 130, 25, 14), 0.4), Increase{5, 3}, Counted},
+			{cut(point(135, 140, 4, 4), 0.3), Increase{4, 4}, Counted},
 		},
 		"a part that grows faster than the whole": {{point(101, 110, 10, 0), Increase{10, 0}, Counted}, {point(101, 120, 12, 9), Increase{2, 2}, Counted}, {point(101, 130, 20, 1), Increase{8, 0}, Counted}},
 		"broken": {{broken(point(101, 110, 0, 0), 0.5), Increase{Total: 0.5}, Counted}, {broken(point(101, 120, 0, 0), 2.25), Increase{Total: 1.75}, Counted}},
@@ -177,8 +181,21 @@ func TestIdentity(t *testing.T) {
 		of, h.Metric(scope(front, "s", "1"), metric("b", "1")), h.Metric(scope(front, "s", "1"), metric("a", "s")), h.Metric(scope(front, "s", "1"), gauge),
 	}
 	for _, raw := range []map[string]any{
-		{}, {"k": "v"}, {"k": 1}, {"k": 2}, {"k": 1.0}, {"k": "1"}, {"k": true}, {"k": math.NaN()}, {"k": math.Inf(1)}, {"k": nil}, {"v": "k"},
-		{"k": []any{1}}, {"k": map[string]any{"a": 1}}, {"k": "v", "l": "w"}, {"k": "w", "l": "v"},
+		{},
+		{"k": "v"},
+		{"k": 1},
+		{"k": 2},
+		{"k": 1.0},
+		{"k": "1"},
+		{"k": true},
+		{"k": math.NaN()},
+		{"k": math.Inf(1)},
+		{"k": nil},
+		{"v": "k"},
+		{"k": []any{1}},
+		{"k": map[string]any{"a": 1}},
+		{"k": "v", "l": "w"},
+		{"k": "w", "l": "v"},
 	} {
 		all = append(all, h.Series(of, attributes(raw)))
 		assert.Equal(t, h.Series(of, attributes(raw)), h.Series(of, attributes(raw)))

@@ -76,13 +76,15 @@ func TestWrongHistograms(t *testing.T) {
 	}
 	assert.NoError(t, exponential(func(pmetric.ExponentialHistogramDataPoint) {}))
 	for name, change := range map[string]func(pmetric.ExponentialHistogramDataPoint){
-		"count":    func(h pmetric.ExponentialHistogramDataPoint) { h.SetCount(2) },
-		"coarse":   func(h pmetric.ExponentialHistogramDataPoint) { h.SetScale(leastScale - 1) },
-		"fine":     func(h pmetric.ExponentialHistogramDataPoint) { h.SetScale(math.MaxInt32) },
-		"below":    func(h pmetric.ExponentialHistogramDataPoint) { h.SetZeroThreshold(-1) },
-		"NaN":      func(h pmetric.ExponentialHistogramDataPoint) { h.SetZeroThreshold(nan()) },
-		"zeroes":   func(h pmetric.ExponentialHistogramDataPoint) { h.SetZeroCount(math.MaxUint64) },
-		"overflow": func(h pmetric.ExponentialHistogramDataPoint) { h.Negative().BucketCounts().FromRaw([]uint64{math.MaxInt64}) },
+		"count":  func(h pmetric.ExponentialHistogramDataPoint) { h.SetCount(2) },
+		"coarse": func(h pmetric.ExponentialHistogramDataPoint) { h.SetScale(leastScale - 1) },
+		"fine":   func(h pmetric.ExponentialHistogramDataPoint) { h.SetScale(math.MaxInt32) },
+		"below":  func(h pmetric.ExponentialHistogramDataPoint) { h.SetZeroThreshold(-1) },
+		"NaN":    func(h pmetric.ExponentialHistogramDataPoint) { h.SetZeroThreshold(nan()) },
+		"zeroes": func(h pmetric.ExponentialHistogramDataPoint) { h.SetZeroCount(math.MaxUint64) },
+		"overflow": func(h pmetric.ExponentialHistogramDataPoint) {
+			h.Negative().BucketCounts().FromRaw([]uint64{math.MaxInt64})
+		},
 	} {
 		assert.Equal(t, ErrMalformed, exponential(change), name)
 	}
@@ -220,4 +222,3 @@ func FuzzHalve(f *testing.F) {
 		}
 	})
 }
-
