@@ -128,8 +128,8 @@ type SLOConfig struct {
 	Documents []map[string]any `mapstructure:"documents"`
 	// Late is how late an event may still enter its own bucket.
 	Late time.Duration `mapstructure:"late"`
-	// MaxSeries bounds the series of metrics that objectives count, each once for every objective, at about 200 bytes each. The points of
-	// further ones are not judged.
+	// MaxSeries bounds the series of metrics that objectives count, each once for every objective, at about 200 bytes each. The
+	// points of further ones are not judged.
 	MaxSeries int `mapstructure:"max_series"`
 }
 

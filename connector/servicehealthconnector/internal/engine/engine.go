@@ -49,8 +49,8 @@ const (
 	shardsPerDecider = 4
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
 	viewed = int64(5 * time.Second)
-	// seriesSilence is after how long without a point, in nanoseconds, a series of metrics is forgotten: far longer than anybody waits
-	// between two of them.
+	// seriesSilence is after how long without a point, in nanoseconds, a series of metrics is forgotten: far longer than anybody
+	// waits between two of them.
 	seriesSilence = int64(time.Hour)
 )
 
@@ -216,8 +216,8 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	e.giveBack(b)
 }
 
-// at is the time that counts for a batch whose items have these times: now, unless the engine follows the time of the telemetry. It is
-// 0 if that is not known yet.
+// at is the time that counts for a batch whose items have these times: now, unless the engine follows the time of the telemetry.
+// It is 0 if that is not known yet.
 func (e *Engine) at(ctx context.Context, times iter.Seq[int64], now int64) int64 {
 	if !e.settings.EventTime {
 		return now

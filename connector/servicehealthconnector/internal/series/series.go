@@ -85,8 +85,8 @@ func (s *Store) Begin(now int64) {
 	}
 }
 
-// Add takes the next point of a series, which comes now, and returns what it counts over and above the last one. A counter that falls
-// has begun anew, as has one with a later start: then the point counts in full. Anything but [Counted] counts nothing.
+// Add takes the next point of a series, which comes now, and returns what it counts over and above the last one. A counter that
+// falls has begun anew, as has one with a later start: then the point counts in full. Anything but [Counted] counts nothing.
 func (s *Store) Add(key Key, p Point, now int64) (Increase, Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,8 +132,8 @@ func (s *Store) first(key Key, p Point, now int64) (Increase, Outcome) {
 	return Increase{p.Total.Float(), p.Good.Float()}, Counted
 }
 
-// Forget forgets the series of which nothing came since a time. What comes back after that, with an old start, has been counted up to
-// then: it counts on from its next point.
+// Forget forgets the series of which nothing came since a time. What comes back after that, with an old start, has been counted
+// up to then: it counts on from its next point.
 func (s *Store) Forget(silent int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
