@@ -117,6 +117,9 @@ func report(out io.Writer, w *workload, p plan) error {
 			verdict(mine.cpu/peer.cpu, budget), mine.wall/peer.wall, mine.bytes/peer.bytes, mine.allocs/peer.allocs)
 	}
 
+	if err := reportDiagnosis(out, f, p); err != nil {
+		return err
+	}
 	perSpan, held, err := hold(f, p)
 	if err != nil {
 		return err
