@@ -9,6 +9,8 @@ const (
 	effect = 0.15
 	// forgotten is for how long in nanoseconds a deviation is one that nothing more is seen of.
 	forgotten = int64(90e9)
+	// always is the share from which on what no longer happens is missing.
+	always = 0.8
 	// leastUnits are the units below which nothing is concluded.
 	leastUnits = 2
 	// leastWitnesses are those below which nothing is concluded from what happened or did not: that, a user can bring about.
@@ -101,6 +103,9 @@ func (f *feature) best() (best Finding) {
 			continue
 		}
 		share, usual := s.observed/s.units, s.expected/s.units
+		if share < usual && usual < always {
+			continue
+		}
 		if math.Abs(share-usual) < effect || f.event.kind != Call && f.event.kind != Record && share < usual {
 			continue
 		}
