@@ -24,7 +24,7 @@ import json, os, statistics, sys
 events, score = sys.argv[2], json.load(sys.stdin)
 cells = []
 for system in sorted({c["system"] for c in score["cases"]}):
-    cases = [c for c in score["cases"] if c["system"] == system and os.path.exists(f"{events}/{c[\"id\"]}.jsonl")]
+    cases = [c for c in score["cases"] if c["system"] == system and os.path.exists(os.path.join(events, c["id"] + ".jsonl"))]
     if cases:
         seconds = [c["seconds"] for c in cases if c["rank"]]
         cells.append("%.1f %% in %.0f s" % (100 * sum(c["rank"] == 1 for c in cases) / len(cases), statistics.median(seconds or [0])))

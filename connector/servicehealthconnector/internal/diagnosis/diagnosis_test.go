@@ -64,6 +64,32 @@ func TestRank(t *testing.T) {
 	}
 }
 
+func TestWhoChangedJustBeforeIsLikelier(t *testing.T) {
+	changed := func(service uint32, before int64) bool { return service == b && before == 7 }
+	found := []evidence.Finding{shape(b, 20), shape(c, 20.5)}
+	found[0].Since, found[1].Since = 7, 7
+	apart := []evidence.Way{{Edge: evidence.Edge{Caller: a, Callee: b}}, {Edge: evidence.Edge{Caller: a, Callee: c}}}
+	suspects, _ := Rank(found, apart, never)
+	assert.Equal(t, uint32(c), suspects[0].Entity)
+	suspects, _ = Rank(found, apart, changed)
+	assert.Equal(t, uint32(b), suspects[0].Entity)
+}
+
+func TestReached(t *testing.T) {
+	assert.Equal(t, map[uint32]bool{a: true, b: true, c: true}, Reached(a, ways()))
+	assert.Equal(t, map[uint32]bool{b: true, c: true}, Reached(b, ways()))
+	assert.Equal(t, map[uint32]bool{9: true}, Reached(9, ways()))
+}
+
+func TestWhomAnotherEventNamedIsNoNews(t *testing.T) {
+	var alarm Alarm
+	alarm.Announce(0, b)
+	assert.True(t, alarm.Announced(b))
+	suspects, most := Rank([]evidence.Finding{shape(b, certain)}, ways(), never)
+	assert.Empty(t, alarm.Decide(1e9, suspects, most, 10))
+	assert.NotEmpty(t, alarm.Decide(1e9, []Suspect{{Entity: c, Weight: certain}}, certain, 10), "somebody else is")
+}
+
 func TestRankOfNothing(t *testing.T) {
 	suspects, most := Rank(nil, ways(), never)
 	assert.Empty(t, suspects)
