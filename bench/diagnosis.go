@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"runtime/pprof"
 	"strings"
+	"time"
 
 	"github.com/google/pprof/profile"
 )
@@ -20,10 +22,12 @@ const (
 // reportDiagnosis tells what the search for suspects costs beside the rest of service_health, by the stacks of a profile.
 func reportDiagnosis(out io.Writer, f *feed, p plan) error {
 	var recorded bytes.Buffer
-	if err := pprof.StartCPUProfile(&recorded); err != nil {
-		return err
-	}
+	started := make(chan error, 1)
+	warm := time.AfterFunc(time.Duration(p.warm+1)*interval, func() { started <- pprof.StartCPUProfile(&recorded) })
 	_, err := compare([]subject{ours}, f, p)
+	if !warm.Stop() {
+		err = errors.Join(err, <-started)
+	}
 	pprof.StopCPUProfile()
 	if err != nil {
 		return err

@@ -242,7 +242,7 @@ func below(entity uint32, callees map[uint32][]uint32, nodes map[uint32]*node) f
 // The alarm's limits, in nats. See docs/diagnosis.md for false alarms.
 const (
 	// perHour are the false alarms an hour that chance alone may cause, and looks how many independent looks an hour has.
-	perHour = 0.05
+	perHour = 0.1
 	looks   = 3600 / 8
 	// sticky is the part of the threshold below which what was announced is over, and calm for how long in nanoseconds it has to be.
 	sticky = 0.5

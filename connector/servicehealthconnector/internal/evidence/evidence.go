@@ -264,7 +264,7 @@ func (b *Book) failures(t *trace.Trace, now int64) {
 		for to = from; to < len(b.order) && t.Spans[b.order[to]].Service == service; to++ {
 			b.failed(t, b.order[to], 0)
 		}
-		s := b.stratum(mix(2, service))
+		s := b.stratum(mix(3, service))
 		if s == nil || service <= names.Other {
 			continue
 		}
@@ -394,17 +394,38 @@ func (b *Book) unit(t *trace.Trace, spans []int32, now int64) {
 	}
 	weight := 1 / float64(len(spans))
 	own := b.stratum(b.paths[spans[0]])
-	wide := b.stratum(mix(mix(mix(1, caller(t, spans[0])), first.Operation), b.does(t, spans[0])))
-	compared := own
-	if own == nil || own.witnesses < mature {
-		compared = wide
-	}
-	if compared != nil {
-		b.compare(t, compared, spans, weight, now, compared == own)
-	}
-	for _, s := range []*stratum{own, wide} {
+	does := b.does(t, spans[0])
+	under := b.stratum(mix(mix(mix(2, caller(t, spans[0])), first.Operation), does))
+	anywhere := b.stratum(mix(mix(1, first.Operation), does))
+	for _, s := range []*stratum{own, under, anywhere} {
 		if s != nil {
-			b.learn(t, s, spans, weight, now)
+			b.settle(s, now)
+		}
+	}
+	shape, time := own, own
+	if own == nil || own.witnesses < mature {
+		shape, time = under, anywhere
+	}
+	if shape != nil && shape.witnesses >= leastPast {
+		b.knowAll(shape, first)
+		b.judge(shape, weight, now, shape == own)
+	}
+	if time != nil && time.times != nil && time.times.measured > 0 {
+		b.compare(t, time.times, spans, now)
+	}
+	for _, s := range []*stratum{own, under} {
+		if s != nil {
+			b.knowAll(s, first)
+		}
+	}
+	for _, s := range []*stratum{own, under, anywhere} {
+		if s != nil {
+			b.count(s, weight, now)
+		}
+	}
+	for _, s := range []*stratum{own, anywhere} {
+		if s != nil {
+			b.learn(t, s, spans, now)
 		}
 	}
 }
@@ -427,17 +448,8 @@ func (b *Book) stratum(hash uint64) *stratum {
 	return s
 }
 
-// compare notes how what happened compares with what is usual in a stratum.
-func (b *Book) compare(t *trace.Trace, s *stratum, spans []int32, weight float64, now int64, alike bool) {
-	b.settle(s, now)
-	if s.witnesses >= leastPast {
-		b.knowAll(s, &t.Spans[spans[0]])
-		b.judge(s, weight, now, alike)
-	}
-	d := s.times
-	if d == nil || d.measured == 0 {
-		return
-	}
+// compare notes how long spans took of themselves, compared with what is usual.
+func (b *Book) compare(t *trace.Trace, d *durations, spans []int32, now int64) {
 	var sum, excess float64
 	for _, i := range spans {
 		surprise := float64(d.surprise[scale.Step(t.Self[i])])
@@ -528,11 +540,8 @@ func (b *Book) share(e event, weight float64) float64 {
 	return 0
 }
 
-// learn makes a unit part of what is usual in a stratum.
-func (b *Book) learn(t *trace.Trace, s *stratum, spans []int32, weight float64, now int64) {
-	b.settle(s, now)
-	b.knowAll(s, &t.Spans[spans[0]])
-	b.count(s, weight, now)
+// learn notes how long spans took, for what is usual in a stratum.
+func (b *Book) learn(t *trace.Trace, s *stratum, spans []int32, now int64) {
 	if s.times == nil {
 		if s.times = b.newDurations(t, spans[0]); s.times == nil {
 			return
