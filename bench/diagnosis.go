@@ -50,7 +50,8 @@ func reportDiagnosis(out io.Writer, f *feed, p plan) error {
 		say(out, "diagnosis: too short a round for a profile to tell")
 		return nil
 	}
-	say(out, "diagnosis: %s of the processor time of the rest of service_health (budget %d)", verdict(diagnosis/rest, diagnosisBudget), diagnosisBudget)
+	say(out, "diagnosis: %s of the processor time of the rest of service_health (budget %d)",
+		verdict(diagnosis/rest, diagnosisBudget), diagnosisBudget)
 	return nil
 }
 

@@ -30,7 +30,9 @@ type diagnoser struct {
 	found    []evidence.Finding
 	ways     []evidence.Way
 	suspects []diagnosis.Suspect
-	near     []diagnosis.Suspect
+	// near are those of suspects that matter to an event.
+	near []diagnosis.Suspect
+	// most is the largest weight of any finding, services how many services were compared.
 	most     float64
 	services int
 }

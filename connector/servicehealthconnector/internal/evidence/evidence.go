@@ -23,9 +23,9 @@ const (
 	maxCalls    = 20_000
 	// maxPerStratum bounds the events of one stratum that are told apart.
 	maxPerStratum = 64
-	// leastPast is how many units a stratum needs before its past is compared with.
+	// leastPast is how many witnesses a stratum needs before its past is compared with.
 	leastPast = 5
-	// mature is how many it needs to speak for itself; before that, its operation under any circumstances does.
+	// mature is how many it needs to speak for itself; before that, its operation does, of what happens in it under the same caller.
 	mature = 20
 	// sure is the share up to which, or to which from one, circumstances do not matter.
 	sure = 0.05
