@@ -3,15 +3,13 @@ package servicehealthconnector
 import (
 	"errors"
 	"fmt"
-	"path"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
 
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/engine"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
@@ -67,13 +65,11 @@ const (
 	delta      = "delta"
 )
 
-// LimitConfig is a limit on the dependencies that match it. Empty patterns match all.
+// LimitConfig is a limit on the dependencies that meet its condition.
 type LimitConfig struct {
-	// Caller and Callee are patterns of names, with their namespace if they have one: `shop/*`, `sqlite:*`. See path.Match.
-	Caller string `mapstructure:"caller"`
-	Callee string `mapstructure:"callee"`
-	// Type is one of the types of dependencies.
-	Type string `mapstructure:"type"`
+	// Condition is in OTTL over the attributes of a dependency: `attributes["callee.service.name"] == "payments"`. All meet an
+	// empty one.
+	Condition string `mapstructure:"condition"`
 	// FailureRate is the share of failed calls, from 0 to less than 1, above which a dependency is degraded.
 	FailureRate float64 `mapstructure:"failure_rate"`
 	// Duration is what at most one call in twenty may exceed.
@@ -84,16 +80,6 @@ type LimitConfig struct {
 func (l *LimitConfig) validate(index int) error {
 	key := fmt.Sprintf("dependencies.limits[%d]", index)
 	var errs []error
-	for part, pattern := range map[string]string{"caller": l.Caller, "callee": l.Callee} {
-		if _, err := path.Match(pattern, ""); err != nil {
-			errs = append(errs, fmt.Errorf("`%s.%s`: %q is no pattern: %w", key, part, pattern, err))
-		}
-	}
-	switch l.Type {
-	case "", dependency.RPC.String(), dependency.Messaging.String(), dependency.Database.String(), dependency.External.String():
-	default:
-		errs = append(errs, fmt.Errorf("`%s.type`: there is no type %q", key, l.Type))
-	}
 	if !(l.FailureRate >= 0 && l.FailureRate < 1) {
 		errs = append(errs, fmt.Errorf("`%s.failure_rate` must be from 0 to less than 1: no share of failed calls is above 1", key))
 	}
@@ -109,15 +95,15 @@ func (l *LimitConfig) validate(index int) error {
 	return errors.Join(errs...)
 }
 
-func (d *DependenciesConfig) limits() []engine.Limit {
-	var limits []engine.Limit
+// limits compiles the limits.
+func (d *DependenciesConfig) limits(set component.TelemetrySettings) (*limit.Set, error) {
+	var limits []limit.Limit
 	for _, l := range d.Limits {
-		limits = append(limits, engine.Limit{
-			Caller: l.Caller, Callee: l.Callee, Type: l.Type,
-			Limit: health.Limit{FailureRate: l.FailureRate, Duration: int64(l.Duration)},
+		limits = append(limits, limit.Limit{
+			Condition: l.Condition, Limit: health.Limit{FailureRate: l.FailureRate, Duration: int64(l.Duration)},
 		})
 	}
-	return limits
+	return limit.Compile(limits, set)
 }
 
 // SLOConfig is about objectives.
@@ -180,6 +166,11 @@ func (c *Config) Validate() error {
 	for i := range c.Dependencies.Limits {
 		errs = append(errs, c.Dependencies.Limits[i].validate(i))
 	}
+	// Also what only compiles later is to be refused by `validate`, with its key or its document's file and line.
+	nowhere := component.TelemetrySettings{Logger: zap.NewNop()}
+	if _, err := c.Dependencies.limits(nowhere); err != nil {
+		errs = append(errs, err)
+	}
 	for name := range c.Metrics {
 		if !report.Emits(name) {
 			errs = append(errs, fmt.Errorf("`metrics`: there is no metric %q", name))
@@ -187,8 +178,7 @@ func (c *Config) Validate() error {
 	}
 	objectives, err := c.objectives()
 	if err == nil {
-		// Also what only compiles later is to be refused by `validate`, with the document's file and line.
-		_, err = sli.Compile(objectives, component.TelemetrySettings{Logger: zap.NewNop()})
+		_, err = sli.Compile(objectives, nowhere)
 	}
 	return errors.Join(append(errs, err)...)
 }

@@ -115,6 +115,10 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	if err != nil {
 		return nil, err
 	}
+	limits, err := cfg.Dependencies.limits(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
 	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
 	if err != nil {
 		return nil, err
@@ -132,7 +136,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		MaxEdgesPerCaller: cfg.Dependencies.MaxEdgesPerCaller,
 		Silence:           cfg.Dependencies.Silence,
 		Delta:             cfg.Dependencies.Temporality == delta,
-		Limits:            cfg.Dependencies.limits(),
+		Limits:            limits,
 		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,

@@ -267,6 +267,15 @@ func TestWrongConfigurationIsRefusedByItsKey(t *testing.T) {
 		"`dependencies.limits[0].failure_rate` must be from 0 to less than 1": func(c *Config) {
 			c.Dependencies.Limits = []LimitConfig{{FailureRate: 1}}
 		},
+		"`dependencies.limits[1].condition`: condition has invalid syntax": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{FailureRate: 0.1}, {Condition: "callee ~ x", FailureRate: 0.1}}
+		},
+		"attributes[callee.name] is no attribute of a dependency": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{Condition: `attributes["callee.name"] == "x"`, FailureRate: 0.1}}
+		},
+		"resource.attributes[callee.service.name] is not known of a dependency": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{Condition: `resource.attributes["callee.service.name"] == "x"`, FailureRate: 0.1}}
+		},
 		"slo.files[0]": func(c *Config) { c.SLO.Files = []string{"testdata/absent/*.yaml"} },
 	} {
 		cfg := createDefaultConfig().(*Config)

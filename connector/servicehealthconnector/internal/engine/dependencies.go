@@ -10,6 +10,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/suspect"
@@ -22,7 +23,7 @@ const suspicious = int64(45 * time.Second)
 // dependencies knows of each edge what it counted and how it is. The ticks own it.
 type dependencies struct {
 	totals *dependency.Totals
-	limits []Limit
+	limits *limit.Set
 	// graph says that calls are to be told as service_graph does, too.
 	graph bool
 	// edges are those that are watched, in the order in which they were first seen. Of the requests to services, entries, at most
@@ -104,12 +105,7 @@ func (ds *dependencies) of(edge dependency.Edge, table *names.Table) *watched {
 			ds.entries++
 		}
 		w = &watched{}
-		for i := range ds.limits {
-			if ds.limits[i].applies(edge, table) {
-				w.Limit = ds.limits[i].Limit
-				break
-			}
-		}
+		w.Limit = ds.limits.Of(edge, table)
 		ds.watched[edge] = w
 		ds.edges = append(ds.edges, edge)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
@@ -62,8 +63,7 @@ type Settings struct {
 	Delta bool
 	// ServiceGraph tells calls under the names of service_graph, too.
 	ServiceGraph bool
-	// Limits are asked in their order; the first that applies counts.
-	Limits        []Limit
+	Limits        *limit.Set
 	FlushInterval time.Duration
 	Late          time.Duration
 	// EventTime makes the time of the telemetry the time of the verdicts.

@@ -4,6 +4,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -354,6 +355,25 @@ func putObjective(a pcommon.Map, o Objective) {
 	for _, g := range o.Group {
 		a.PutStr(g.Key, g.Value)
 	}
+}
+
+// edgeKeys are the attributes of a dependency.
+var edgeKeys = []string{
+	"caller.service.name", "caller.service.namespace", "caller.deployment.environment.name", "caller.layer",
+	"callee.service.name", "callee.service.namespace", "callee.deployment.environment.name", "callee.layer", "dependency.type",
+}
+
+// EdgeKeys are the attributes that a dependency may have.
+func EdgeKeys() []string { return slices.Clone(edgeKeys) }
+
+// IsOfEdge says whether a dependency may have that attribute.
+func IsOfEdge(key string) bool { return slices.Contains(edgeKeys, key) }
+
+// EdgeAttributes are those that a dependency has in all that is told of it. Each is a text.
+func EdgeAttributes(edge dependency.Edge, table *names.Table) pcommon.Map {
+	a := pcommon.NewMap()
+	putEdge(a, edge, table)
+	return a
 }
 
 // putEdge names both sides. A service without a caller stands for itself.
