@@ -261,8 +261,8 @@ func TestWrongConfigurationIsRefusedByItsKey(t *testing.T) {
 		"`flush_interval` must be greater than zero":         func(c *Config) { c.FlushInterval = 0 },
 		"`clock` must be \"wall\" or \"event\"":              func(c *Config) { c.Clock = "sundial" },
 		"there is no metric \"slo.magic\"":                   func(c *Config) { c.Metrics = map[string]MetricConfig{"slo.magic": {}} },
-		"`dependencies.limits[0].duration` must be less than 58.72": func(c *Config) {
-			c.Dependencies.Limits = []LimitConfig{{Duration: time.Minute}}
+		"`dependencies.limits[0].duration` must be less than 1h2m38.": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{Duration: 63 * time.Minute}}
 		},
 		"`dependencies.limits[0].failure_rate` must be from 0 to less than 1": func(c *Config) {
 			c.Dependencies.Limits = []LimitConfig{{FailureRate: 1}}

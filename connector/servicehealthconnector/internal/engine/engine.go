@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"maps"
 	"math"
+	"math/bits"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -62,7 +64,7 @@ type Settings struct {
 	// Delta makes the sums of calls begin anew with each flush.
 	Delta bool
 	// ServiceGraph tells calls under the names of service_graph, too.
-	ServiceGraph bool
+	ServiceGraph  bool
 	Limits        *limit.Set
 	FlushInterval time.Duration
 	Late          time.Duration
@@ -84,6 +86,8 @@ type Sink interface {
 type Engine struct {
 	settings Settings
 	sink     Sink
+	// seed is that of shardIndex.
+	seed     [2]uint64
 	names    *names.Table
 	marks    *marks.Table
 	shards   []*shard
@@ -144,6 +148,10 @@ func New(settings Settings, sink Sink) *Engine {
 		diagnoser:  newDiagnoser(settings),
 		changes:    changes{versions: map[uint32]*versions{}},
 		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
+	}
+	if e.seed = [2]uint64{rand.Uint64(), rand.Uint64()}; settings.EventTime {
+		// A recording comes from no stranger, and has the same order each time.
+		e.seed = [2]uint64{0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93}
 	}
 	for range n {
 		e.deciders = append(e.deciders, newDecider(e, e.admission))
@@ -456,9 +464,11 @@ func (e *Engine) flush(now int64, metrics *report.Metrics) {
 
 func (e *Engine) shardOf(id pcommon.TraceID) *shard { return e.shards[e.shardIndex(id)] }
 
+// shardIndex spreads traces whatever their IDs are: they come from strangers, who must not choose the shard.
 func (e *Engine) shardIndex(id pcommon.TraceID) int {
-	// Senders make the right half random; the left one may be a time.
-	return int(binary.LittleEndian.Uint64(id[8:]) * 0x9E3779B97F4A7C15 >> 32 % uint64(len(e.shards)))
+	// Both halves of a product with secret numbers; package maphash takes several times as long.
+	high, low := bits.Mul64(binary.LittleEndian.Uint64(id[:8])^e.seed[0], binary.LittleEndian.Uint64(id[8:])^e.seed[1])
+	return int((high ^ low) >> 32 % uint64(len(e.shards)))
 }
 
 func (e *Engine) batch() *batch {

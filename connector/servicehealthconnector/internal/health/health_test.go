@@ -319,7 +319,7 @@ func TestLimits(t *testing.T) {
 
 func TestTheLongestLimitCanBeExceeded(t *testing.T) {
 	w, now := &Watch{Limit: Limit{Duration: LongestLimit() - 1}}, begin
-	changes, _ := run(w, &traffic{random: newTraffic(1).random, perSlot: 10, median: 600_000}, &now, 60, 0)
+	changes, _ := run(w, &traffic{random: newTraffic(1).random, perSlot: 10, median: 40_000_000}, &now, 60, 0)
 	assert.Len(t, changes, 1)
 	assert.Equal(t, Degraded, w.Verdict().State)
 }

@@ -25,6 +25,18 @@ func TestHostsAreTamed(t *testing.T) {
 	}
 }
 
+// Who answers at one of such hosts says nothing of who does at another.
+func TestAHostWhoseNameIsAnAddressIsANetwork(t *testing.T) {
+	for address, want := range map[string]names.Source{
+		"ip-10-0-1-7.ec2.internal": names.FromNetwork, "ec2-54-1-2-3.compute-1.amazonaws.com": names.FromNetwork, "10-0-1-7.pod.cluster.local": names.FromNetwork,
+		"d3a7f1c09b2e.cloudfront.net": names.FromNetwork, "3f2a9c81d0b7": names.FromNetwork,
+		"redis-0.redis.svc": names.FromHost, "cart-7d9f8b6c5d-x2x9z": names.FromHost, "node-10-0-1": names.FromHost, "v-1-2-3-2026.example.com": names.FromHost,
+	} {
+		_, source := host(address)
+		assert.Equal(t, want, source, address)
+	}
+}
+
 func TestPeersAreNamedByWhatIsSurest(t *testing.T) {
 	for name, test := range map[string]struct {
 		attributes map[string]any
