@@ -197,6 +197,9 @@ func (d *decider) follow(links []hold.Link, u *usual.Usual) {
 		if parent := d.tree.Parent[i]; parent != trace.None && d.tree.Spans[parent].Service != consumer.Service {
 			continue // The call was found by the parent.
 		}
+		if consumer.Has(trace.Receives) && d.engine.workers.has(consumer.Service) {
+			continue // The work on the message is what counts, in whichever trace it is.
+		}
 		producer, ok := d.engine.shardOf(link.Trace).producer(message{link.Trace, link.Span})
 		if !ok {
 			d.seen.unmatchedLinks++

@@ -96,6 +96,7 @@ type Engine struct {
 	usual    atomic.Pointer[usual.Usual]
 	clock    eventClock
 	refused  refusals
+	workers  workers
 	// held is the number of span records in all shards.
 	held atomic.Int64
 	// notJudged counts the events that an objective could not be asked about.
@@ -199,7 +200,10 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 					it.record.Marks = e.judge(ctx, b, slis, rs, ss, span)
 				}
 				it.firstLink = int32(len(b.links))
-				if links := span.Links(); links.Len() > 0 && record.SpanKind() == ptrace.SpanKindConsumer {
+				if record.SpanKind() == ptrace.SpanKindConsumer {
+					e.workers.add(record.Service)
+				}
+				if links := span.Links(); links.Len() > 0 && (record.SpanKind() == ptrace.SpanKindConsumer || record.Has(trace.Receives)) {
 					for i := range min(links.Len(), maxLinks) {
 						link := links.At(i)
 						b.links = append(b.links, hold.Link{From: record.ID, Trace: link.TraceID(), Span: trace.Number(link.SpanID())})

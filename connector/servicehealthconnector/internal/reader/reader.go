@@ -165,6 +165,9 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	switch {
 	case span.Kind() == ptrace.SpanKindClient && a.messagingType != "":
 		record.Flags |= trace.Broker
+		if a.messagingType == "receive" {
+			record.Flags |= trace.Receives
+		}
 	case isCall(span.Kind(), &a):
 		record.Flags |= trace.Call
 		called := r.peer(resource.Service, &a)
