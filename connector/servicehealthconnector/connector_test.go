@@ -59,7 +59,8 @@ func (s stretch) second(at float64) ptrace.Traces {
 }
 
 type span struct {
-	Service, Namespace, Environment, Version string
+	Service, Namespace, Environment, Version, Revision string
+
 	Trace, ID, Parent                        string
 	Name, Kind, Status                       string
 	// Start and End are seconds.
@@ -276,7 +277,7 @@ func event(r plog.LogRecord) string {
 		return fmt.Sprintf("%s at %s: %s %s", text, r.Timestamp().AsTime().Format("15:04:05"), value(r.Attributes(), "suspects.service.name"),
 			value(r.Attributes(), "suspects.layer"))
 	case "service.version_changed":
-		return text + ": " + r.Body().Str()
+		return fmt.Sprintf("%s at %s: %s", text, r.Timestamp().AsTime().Format("15:04:05"), r.Body().Str())
 	}
 	return fmt.Sprintf("%s at %s: %s, suspects %s %s", text, r.Timestamp().AsTime().Format("15:04:05"), value(r.Attributes(), "slo.name"),
 		value(r.Attributes(), "suspects.service.name"), value(r.Attributes(), "suspects.layer"))
@@ -326,7 +327,7 @@ func (s span) put(td ptrace.Traces, trace string, later float64) {
 	rs := td.ResourceSpans().AppendEmpty()
 	for key, v := range map[string]string{
 		"service.name": s.Service, "service.namespace": s.Namespace,
-		"deployment.environment.name": s.Environment, "service.version": s.Version,
+		"deployment.environment.name": s.Environment, "service.version": s.Version, "vcs.ref.head.revision": s.Revision,
 	} {
 		if v != "" {
 			rs.Resource().Attributes().PutStr(key, v)

@@ -131,8 +131,8 @@ type batch struct {
 }
 
 type served struct {
-	version string
-	at      int64
+	release
+	at int64
 }
 
 // New returns an engine.
@@ -181,7 +181,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	for _, rs := range td.ResourceSpans().All() {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
-		served := false
+		served := 0.0
 		asked := e.settings.Binder.Asked(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
@@ -190,10 +190,10 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 					e.refused.add(refusal)
 					continue
 				}
-				if !served {
-					served = true
+				if served == 0 {
 					e.serve(b, resource, now)
 				}
+				served += record.Count
 				it := b.item(e.shardIndex(span.TraceID()))
 				it.id, it.record = span.TraceID(), record
 				if slis := asked.Of(span); len(slis) > 0 {
@@ -211,6 +211,9 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 				}
 				it.behindLinks = int32(len(b.links))
 			}
+		}
+		if served > 0 {
+			e.changes.traffic(resource.Service, release{resource.Version, resource.Revision}, served)
 		}
 	}
 	e.put(b, now+int64(e.settings.TraceWindow))
@@ -257,14 +260,15 @@ func (b *batch) item(shard int) *item {
 
 // serve notes the version of a service. A batch that sees the same one again within a tick has nothing new to say.
 func (e *Engine) serve(b *batch, resource reader.Resource, now int64) {
-	if resource.Version == "" {
+	is := release{resource.Version, resource.Revision}
+	if is == (release{}) {
 		return
 	}
-	if last := b.versions[resource.Service]; last.version == resource.Version && now-last.at < int64(tick) {
+	if last := b.versions[resource.Service]; last.release == is && now-last.at < int64(tick) {
 		return
 	}
-	b.versions[resource.Service] = served{names.Clean(resource.Version), now}
-	e.changes.see(resource.Service, resource.Version, now)
+	b.versions[resource.Service] = served{release{names.Clean(is.version), names.Clean(is.revision)}, now}
+	e.changes.see(resource.Service, is, now)
 }
 
 // judge asks the objectives that look at a span whether it is an event of theirs, and returns the number of what they say.
@@ -366,7 +370,7 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 	if due > now {
 		horizon = now
 	}
-	events, metrics := e.tell(now, horizon)
+	events, metrics := e.tell(now, horizon, due == math.MaxInt64)
 	if events.Len() > 0 {
 		e.sink.Logs(ctx, events.Logs())
 	}
@@ -407,8 +411,8 @@ func (e *Engine) sweep(now, due int64) {
 	}
 }
 
-// tell collects the events that are due and, at the end of a flush interval, the metrics.
-func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
+// tell collects the events that are due, or all if it is the last time, and, at the end of a flush interval, the metrics.
+func (e *Engine) tell(now, horizon int64, last bool) (*report.Events, *report.Metrics) {
 	// A timer comes a little early or late, which must not put off a flush by a whole tick.
 	flush := now-e.flushed >= int64(e.settings.FlushInterval-tick/2)
 	events := report.NewEvents(e.settings.Scope, e.settings.Version)
@@ -419,8 +423,8 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	for _, edge := range fresh {
 		events.Discovered(time.Unix(0, now), edge, e.names)
 	}
-	for _, change := range e.changes.fresh() {
-		events.VersionChanged(change.named(e.names))
+	for _, change := range e.changes.fresh(now, last) {
+		events.VersionChanged(change.named(e.names), change.share(), time.Unix(0, now))
 	}
 	e.dependencies.look(now, events, e.names, &e.changes)
 	e.diagnoser.look(now, events, e.names, &e.changes)

@@ -49,7 +49,8 @@ const cacheSize = 50_000
 type Resource struct {
 	Service uint32
 	Layer   layer.Layer
-	Version string
+	// Version and Revision are what of the service is deployed, as far as the resource says so.
+	Version, Revision string
 }
 
 // Reader reads spans. It remembers the numbers of names, so that the shared table is asked only for new ones.
@@ -116,8 +117,11 @@ func (r *Reader) Resource(identity service.Identity, attributes pcommon.Map) Res
 		remember(r.services, serviceKey{r.table.EntityOf(number).Identity, key.layer}, number)
 	}
 	resource := Resource{Service: number, Layer: key.layer}
-	if version, ok := attributes.Get("service.version"); ok && version.Type() == pcommon.ValueTypeStr {
-		resource.Version = version.Str()
+	if version, ok := attributes.Get("service.version"); ok {
+		set(&resource.Version, version)
+	}
+	if revision, ok := attributes.Get("vcs.ref.head.revision"); ok {
+		set(&resource.Revision, revision)
 	}
 	return resource
 }

@@ -2,6 +2,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -50,10 +51,19 @@ type Suspect struct {
 
 // Change is a version that served for the first time.
 type Change struct {
-	Service  names.Entity
-	Version  string
-	Previous string
-	At       time.Time
+	Service           names.Entity
+	Version, Previous string
+	// Revision and PreviousRevision are those of the source, as far as they are known.
+	Revision, PreviousRevision string
+	At                         time.Time
+}
+
+// kind is what has changed, with what it is and was: the version, or if that is missing or the same, the revision.
+func (c *Change) kind() (what, is, was string) {
+	if c.Version == c.Previous || (c.Version == "" || c.Previous == "") && c.Revision != "" && c.PreviousRevision != "" {
+		return "revision", c.Revision, c.PreviousRevision
+	}
+	return "version", cmp.Or(c.Version, c.Revision), cmp.Or(c.Previous, c.PreviousRevision)
 }
 
 // Started is a burn that begins to be announced.
@@ -176,7 +186,10 @@ func (c *Changed) sentence(table *names.Table) string {
 	if c.Caller == names.None {
 		what = "Requests to " + callee
 	}
-	if !c.isTrouble() {
+	switch {
+	case c.State == health.Unknown && !c.isTrouble():
+		return fmt.Sprintf("%s have become too few to say how they are; when last seen, they were %s.", what, c.Previous)
+	case !c.isTrouble():
 		return what + " are as they used to be."
 	}
 	since := c.Onset.UTC().Format("15:04:05")
@@ -208,14 +221,20 @@ func rough(d time.Duration) string {
 	return d.String()
 }
 
-// VersionChanged says that a version served for the first time.
-func (e *Events) VersionChanged(c Change) {
+// VersionChanged says that a version served for the first time, and which share of the service's traffic it had from then until now.
+// The event's time is when it first served, and that at which it was observed is now.
+func (e *Events) VersionChanged(c Change, share float64, now time.Time) {
+	what, is, was := c.kind()
 	a := e.add("service.version_changed", c.At, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s now serves version %s; before, it was %s.", c.Service.Name, c.Version, c.Previous))
+		fmt.Sprintf("%s now serves %s %s with %s of its traffic; before, it was %s.", c.Service.Name, what, is, percent(share), cmp.Or(was, "unknown")))
+	e.records.At(e.records.Len() - 1).SetObservedTimestamp(pcommon.NewTimestampFromTime(now))
 	a.PutStr("service.name", c.Service.Name)
 	putUnlessEmpty(a, "service.namespace", c.Service.Namespace)
-	a.PutStr("service.version", c.Version)
-	a.PutStr("service.previous_version", c.Previous)
+	putUnlessEmpty(a, "service.version", c.Version)
+	putUnlessEmpty(a, "service.previous_version", c.Previous)
+	putUnlessEmpty(a, "vcs.ref.head.revision", c.Revision)
+	putUnlessEmpty(a, "vcs.ref.head.previous_revision", c.PreviousRevision)
+	a.PutDouble("service.version.traffic_share", share)
 }
 
 // BurnStarted announces a burn.
@@ -283,7 +302,8 @@ func sentence(s Started) string {
 
 func writeChange(b *strings.Builder, c *Change) {
 	if c != nil {
-		fmt.Fprintf(b, " Just before, %s changed from version %s to %s.", c.Service.Name, c.Previous, c.Version)
+		what, is, was := c.kind()
+		fmt.Fprintf(b, " Just before, %s changed from %s %s to %s.", c.Service.Name, what, cmp.Or(was, "unknown"), is)
 	}
 }
 
@@ -333,7 +353,8 @@ func putSuspects(a pcommon.Map, suspects []Suspect) {
 
 func putChange(a pcommon.Map, c *Change) {
 	if c != nil {
-		a.PutStr("change.kind", "version")
+		what, _, _ := c.kind()
+		a.PutStr("change.kind", what)
 		a.PutStr("change.service.name", c.Service.Name)
 		a.PutStr("change.time", clock(c.At))
 	}
