@@ -61,8 +61,8 @@ func (s stretch) second(at float64) ptrace.Traces {
 type span struct {
 	Service, Namespace, Environment, Version, Revision string
 
-	Trace, ID, Parent                        string
-	Name, Kind, Status                       string
+	Trace, ID, Parent  string
+	Name, Kind, Status string
 	// Start and End are seconds.
 	Start, End float64
 	State      string
