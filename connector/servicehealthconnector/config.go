@@ -3,11 +3,13 @@ package servicehealthconnector
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
@@ -55,8 +57,69 @@ type DependenciesConfig struct {
 	Silence time.Duration `mapstructure:"silence"`
 	// Temporality is cumulative or delta.
 	Temporality string `mapstructure:"temporality"`
+	// Dimensions are attributes of spans, or else of their resources, by which the calls along a dependency are told apart, too.
+	Dimensions []string `mapstructure:"dimensions"`
+	// Histogram is the kind of that of durations.
+	Histogram HistogramConfig `mapstructure:"histogram"`
 	// Limits are set by hand, for dependencies whose past is no measure. The first that applies counts.
 	Limits []LimitConfig `mapstructure:"limits"`
+}
+
+// HistogramConfig is the kind of a histogram: exponential, unless Explicit has buckets.
+type HistogramConfig struct {
+	Explicit ExplicitConfig `mapstructure:"explicit"`
+}
+
+// ExplicitConfig is a histogram with buckets of one's own.
+type ExplicitConfig struct {
+	// Buckets are their upper bounds, in ascending order.
+	Buckets []time.Duration `mapstructure:"buckets"`
+}
+
+// maxBuckets bounds the buckets of an explicit histogram.
+const maxBuckets = 200
+
+// validate returns what is wrong with the kind of histogram.
+func (h *HistogramConfig) validate() error {
+	const key = "`dependencies.histogram.explicit.buckets`"
+	buckets := h.Explicit.Buckets
+	if len(buckets) > maxBuckets {
+		return fmt.Errorf("%s must be at most %d upper bounds, not %d", key, maxBuckets, len(buckets))
+	}
+	for i, upper := range buckets {
+		if upper <= 0 || i > 0 && upper <= buckets[i-1] {
+			return fmt.Errorf("%s must be greater than zero, and each greater than the one before: %s is not", key, upper)
+		}
+	}
+	return nil
+}
+
+// bounds are the buckets in seconds, or nil of an exponential histogram.
+func (h *HistogramConfig) bounds() []float64 {
+	var bounds []float64
+	for _, upper := range h.Explicit.Buckets {
+		bounds = append(bounds, float64(upper)/1e9)
+	}
+	return bounds
+}
+
+// validateDimensions returns what is wrong with the extra dimensions.
+func (d *DependenciesConfig) validateDimensions() error {
+	const key = "`dependencies.dimensions`"
+	if len(d.Dimensions) > dimension.Most {
+		return fmt.Errorf("%s must be at most %d, not %d", key, dimension.Most, len(d.Dimensions))
+	}
+	for i, name := range d.Dimensions {
+		switch {
+		case name == "":
+			return fmt.Errorf("%s must be names of attributes: one is empty", key)
+		case slices.Contains(d.Dimensions[:i], name):
+			return fmt.Errorf("%s names %q twice", key, name)
+		case !report.MayBeDimension(name):
+			return fmt.Errorf("%s: every dependency has %q already", key, name)
+		}
+	}
+	return nil
 }
 
 // The values of DependenciesConfig.Temporality.
@@ -163,6 +226,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("`compatibility`: %q is not known; %q is", other, serviceGraph))
 		}
 	}
+	errs = append(errs, c.Dependencies.validateDimensions(), c.Dependencies.Histogram.validate())
 	for i := range c.Dependencies.Limits {
 		errs = append(errs, c.Dependencies.Limits[i].validate(i))
 	}

@@ -137,6 +137,8 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		Silence:           cfg.Dependencies.Silence,
 		Delta:             cfg.Dependencies.Temporality == delta,
 		Limits:            limits,
+		Dimensions:        cfg.Dependencies.Dimensions,
+		Bounds:            cfg.Dependencies.Histogram.bounds(),
 		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,

@@ -27,6 +27,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 )
 
 // A case is a folder of testdata: input.yaml holds requests of spans, expected.yaml what is told of them.
@@ -202,6 +203,13 @@ func describe(md pmetric.Metrics, into *expected) {
 				into.Calls = append(into.Calls, fmt.Sprintf("%s = %d", edge(p.Attributes()), p.IntValue()))
 			}
 		case "dependency.duration":
+			if m.Type() == pmetric.MetricTypeHistogram {
+				for _, p := range m.Histogram().DataPoints().All() {
+					into.Durations = append(into.Durations, fmt.Sprintf("%s, %s: %d calls, %.3f s, %v up to %v", edge(p.Attributes()),
+						value(p.Attributes(), "side"), p.Count(), p.Sum(), p.BucketCounts().AsRaw(), p.ExplicitBounds().AsRaw()))
+				}
+				continue
+			}
 			for _, p := range m.ExponentialHistogram().DataPoints().All() {
 				into.Durations = append(into.Durations, fmt.Sprintf("%s, %s: %d calls, %.3f s", edge(p.Attributes()), value(p.Attributes(), "side"), p.Count(), p.Sum()))
 			}
@@ -240,7 +248,18 @@ func describe(md pmetric.Metrics, into *expected) {
 
 func edge(a pcommon.Map) string {
 	text := fmt.Sprintf("%s: %s %s", sides(a), value(a, "dependency.type"), value(a, "outcome"))
-	return strings.TrimSpace(text + " " + value(a, "error.type"))
+	return strings.TrimSpace(strings.TrimSpace(text+" "+value(a, "error.type")) + " " + dimensions(a))
+}
+
+// dimensions are what an edge has beyond its own attributes.
+func dimensions(a pcommon.Map) string {
+	var parts []string
+	for key, v := range a.All() {
+		if isOfSide := strings.HasPrefix(key, "caller.") || strings.HasPrefix(key, "callee."); isOfSide && !report.IsOfEdge(key) {
+			parts = append(parts, key+"="+v.AsString())
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 // sides are who calls whom, or only who is called.

@@ -276,6 +276,15 @@ func TestWrongConfigurationIsRefusedByItsKey(t *testing.T) {
 		"resource.attributes[callee.service.name] is not known of a dependency": func(c *Config) {
 			c.Dependencies.Limits = []LimitConfig{{Condition: `resource.attributes["callee.service.name"] == "x"`, FailureRate: 0.1}}
 		},
+		"`dependencies.dimensions` must be at most 4":   func(c *Config) { c.Dependencies.Dimensions = []string{"a", "b", "c", "d", "e"} },
+		"`dependencies.dimensions` names \"a\" twice":   func(c *Config) { c.Dependencies.Dimensions = []string{"a", "a"} },
+		"every dependency has \"service.name\" already": func(c *Config) { c.Dependencies.Dimensions = []string{"service.name"} },
+		"`dependencies.histogram.explicit.buckets` must be at most 200": func(c *Config) {
+			c.Dependencies.Histogram.Explicit.Buckets = make([]time.Duration, 201)
+		},
+		"each greater than the one before: 1s is not": func(c *Config) {
+			c.Dependencies.Histogram.Explicit.Buckets = []time.Duration{time.Second, time.Second}
+		},
 		"slo.files[0]": func(c *Config) { c.SLO.Files = []string{"testdata/absent/*.yaml"} },
 	} {
 		cfg := createDefaultConfig().(*Config)

@@ -55,7 +55,7 @@ type event struct {
 
 func newDecider(e *Engine, admission *dependency.Admission) *decider {
 	return &decider{
-		engine: e, book: dependency.NewBook(admission), sample: usual.NewSample(), judge: blame.NewJudge(),
+		engine: e, book: dependency.NewBook(admission, e.settings.Bounds), sample: usual.NewSample(), judge: blame.NewJudge(),
 	}
 }
 

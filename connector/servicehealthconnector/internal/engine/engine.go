@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
@@ -63,6 +64,10 @@ type Settings struct {
 	Silence time.Duration
 	// Delta makes the sums of calls begin anew with each flush.
 	Delta bool
+	// Dimensions are the attributes by which edges are divided, at most dimension.Most.
+	Dimensions []string
+	// Bounds are those of explicit histograms in seconds; without any, histograms are exponential.
+	Bounds []float64
 	// ServiceGraph tells calls under the names of service_graph, too.
 	ServiceGraph  bool
 	Limits        *limit.Set
@@ -87,16 +92,18 @@ type Engine struct {
 	settings Settings
 	sink     Sink
 	// seed is that of shardIndex.
-	seed     [2]uint64
-	names    *names.Table
-	marks    *marks.Table
-	shards   []*shard
-	deciders []*decider
-	batches  chan *batch
-	usual    atomic.Pointer[usual.Usual]
-	clock    eventClock
-	refused  refusals
-	workers  workers
+	seed  [2]uint64
+	names *names.Table
+	// dimensions are the extra ones of dependencies.
+	dimensions *dimension.Table
+	marks      *marks.Table
+	shards     []*shard
+	deciders   []*decider
+	batches    chan *batch
+	usual      atomic.Pointer[usual.Usual]
+	clock      eventClock
+	refused    refusals
+	workers    workers
 	// held is the number of span records in all shards.
 	held atomic.Int64
 	// notJudged counts the events that an objective could not be asked about.
@@ -142,6 +149,7 @@ func New(settings Settings, sink Sink) *Engine {
 		settings:   settings,
 		sink:       sink,
 		names:      names.New(),
+		dimensions: dimension.New(settings.Dimensions),
 		marks:      marks.New(),
 		batches:    make(chan *batch, 2*n),
 		past:       usual.NewPast(),
@@ -456,12 +464,13 @@ func (e *Engine) flush(now int64, metrics *report.Metrics) {
 		e.dependencies.tellSlow(d)
 		d.mu.Unlock()
 	}
-	left := e.dependencies.tell(now, metrics, e.names)
-	if len(left) == 0 {
-		return
-	}
+	left := e.dependencies.tell(now, metrics, e.names, e.dimensions)
 	for _, edge := range left {
 		e.admission.Dismiss(edge)
+	}
+	left = append(left, e.dependencies.displace(e.admission)...)
+	if len(left) == 0 {
+		return
 	}
 	for _, d := range e.deciders {
 		d.mu.Lock()
@@ -485,7 +494,7 @@ func (e *Engine) batch() *batch {
 		return b
 	default:
 		return &batch{
-			reader: reader.New(e.names), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks), versions: map[uint32]served{},
+			reader: reader.New(e.names, e.dimensions), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks), versions: map[uint32]served{},
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/internal/layer"
 	"github.com/throughline-otel/throughline/internal/service"
@@ -62,7 +63,7 @@ func TestPeersAreNamedByWhatIsSurest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := names.New()
-			r := New(table)
+			r := New(table, dimension.New(nil))
 			from := resource(r)
 			for range 2 { // The second one is remembered.
 				record, _ := r.Span(from, newSpan(test.attributes), now)
@@ -75,7 +76,7 @@ func TestPeersAreNamedByWhatIsSurest(t *testing.T) {
 
 func TestAPeerThatBeginsToSendTelemetryIsThatService(t *testing.T) {
 	table := names.New()
-	r := New(table)
+	r := New(table, dimension.New(nil))
 	from := resource(r)
 	span := newSpan(map[string]any{"service.peer.name": "billing"})
 	before, _ := r.Span(from, span, now)

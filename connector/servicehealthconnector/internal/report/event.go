@@ -384,6 +384,17 @@ var edgeKeys = []string{
 	"callee.service.name", "callee.service.namespace", "callee.deployment.environment.name", "callee.layer", "dependency.type",
 }
 
+// The prefixes of what the two sides of a dependency are called by.
+const (
+	callerPrefix = "caller."
+	calleePrefix = "callee."
+)
+
+// MayBeDimension says whether an attribute, told of either side of a dependency, would not be one that the dependency has anyway.
+func MayBeDimension(name string) bool {
+	return !IsOfEdge(callerPrefix+name) && !IsOfEdge(calleePrefix+name)
+}
+
 // EdgeKeys are the attributes that a dependency may have.
 func EdgeKeys() []string { return slices.Clone(edgeKeys) }
 

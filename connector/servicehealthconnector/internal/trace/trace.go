@@ -40,13 +40,16 @@ type Record struct {
 	Start, End int64
 	// Count is how many spans this one stands for: 1, or more where the sender sampled.
 	Count float64
-	// Service, Operation, Peer and ErrorType are numbers of a names.Table.
-	Service, Operation, Peer, ErrorType uint32
+	// Service, Operation and Peer are numbers of a names.Table, and so is ErrorType, of which there are few.
+	Service, Operation, Peer uint32
 	// Marks is the number, in a marks.Table, of what objectives say of the span.
-	Marks uint32
-	Kind  uint8
-	Layer layer.Layer
-	Flags Flags
+	Marks     uint32
+	ErrorType uint16
+	// Dimensions is the number, in a dimension.Table, of what the span says of the extra dimensions.
+	Dimensions uint16
+	Kind       uint8
+	Layer      layer.Layer
+	Flags      Flags
 }
 
 // SpanKind is the record's kind as pdata has it.
