@@ -31,8 +31,9 @@ type Admission struct {
 	sets    int
 	fresh   []Edge
 	refused uint64
-	// waiting are the busiest of those that found no room.
+	// waiting are the busiest of those that found no room, but for those that are coming, in the place of others.
 	waiting summary
+	coming  map[Edge]bool
 }
 
 // room is what an admitted edge has.
@@ -46,7 +47,10 @@ type room struct {
 
 // NewAdmission returns an admission of at most the given number of edges, in all and for each caller.
 func NewAdmission(most, mostOfCaller int) *Admission {
-	return &Admission{edges: map[Edge]*room{}, ofCaller: map[uint32]int{}, most: most, mostOfCaller: mostOfCaller, waiting: newSummary(mostWaiting)}
+	return &Admission{
+		edges: map[Edge]*room{}, ofCaller: map[uint32]int{}, most: most, mostOfCaller: mostOfCaller,
+		waiting: newSummary(mostWaiting), coming: map[Edge]bool{},
+	}
 }
 
 func (a *Admission) admit(e Edge) bool {
@@ -61,19 +65,21 @@ func (a *Admission) admit(e Edge) bool {
 	if a.add(e) {
 		return true
 	}
-	a.refused++
-	a.waiting.add(e)
+	if a.refused++; !a.coming[e] {
+		a.waiting.add(e)
+	}
 	return false
 }
 
 // add admits a new edge if there is room. a is locked.
 func (a *Admission) add(e Edge) bool {
-	if len(a.edges) >= a.most || a.ofCaller[e.Caller] >= a.mostOfCaller {
+	if a.edges[e] != nil || len(a.edges) >= a.most || a.ofCaller[e.Caller] >= a.mostOfCaller {
 		return false
 	}
 	a.edges[e] = &room{}
 	a.ofCaller[e.Caller]++
 	a.fresh = append(a.fresh, e)
+	a.waiting.remove(e)
 	return true
 }
 
@@ -123,7 +129,8 @@ func (a *Admission) Dismiss(e Edge) {
 	if a.ofCaller[e.Caller]--; a.ofCaller[e.Caller] == 0 {
 		delete(a.ofCaller, e.Caller)
 	}
-	if r.leaving && a.edges[r.newcomer] == nil {
+	if r.leaving {
+		delete(a.coming, r.newcomer)
 		a.add(r.newcomer)
 	}
 }
@@ -140,7 +147,7 @@ type Activity struct {
 func (a *Admission) Displace(admitted []Activity) (leaving []Edge) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.waiting.len() == 0 {
+	if len(a.waiting.counters) == 0 {
 		return nil
 	}
 	slices.SortFunc(admitted, func(x, y Activity) int {
@@ -163,6 +170,7 @@ func (a *Admission) Displace(admitted []Activity) (leaving []Edge) {
 		r.leaving, r.newcomer = true, w.Edge
 		leaving = append(leaving, from[at].Edge)
 		a.waiting.remove(w.Edge)
+		a.coming[w.Edge] = true
 	}
 	a.waiting.halve()
 	return leaving

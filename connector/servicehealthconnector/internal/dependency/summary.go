@@ -8,15 +8,15 @@ import (
 
 // mostWaiting is how many of the edges that found no room are counted one by one: whoever has more than one in so many of all their
 // calls is among them.
-const mostWaiting = 1024
+const mostWaiting = maxDisplaced
 
 // summary finds the busiest of more edges than it has room for: the algorithm Space-Saving, by which a newcomer takes the place and
 // the count of the one with the least. A. Metwally, D. Agrawal and A. El Abbadi, Efficient computation of frequent and top-k
 // elements in data streams, ICDT (2005).
 type summary struct {
-	// counters are a heap with the least count first; at is the place of each edge.
-	counters []counter
-	at       map[Edge]int
+	// counters are a heap with the least count first, known the same by their edges' numbers.
+	counters []*counter
+	known    map[uint64]*counter
 	most     int
 }
 
@@ -24,28 +24,27 @@ type summary struct {
 type counter struct {
 	edge        Edge
 	count, over uint64
+	place       int
 }
 
-func newSummary(most int) summary { return summary{at: map[Edge]int{}, most: most} }
-
-func (s *summary) len() int { return len(s.counters) }
+func newSummary(most int) summary { return summary{known: map[uint64]*counter{}, most: most} }
 
 func (s *summary) add(e Edge) {
-	at, ok := s.at[e]
+	c := s.known[e.number()]
 	switch {
-	case ok:
-		s.counters[at].count++
+	case c != nil:
+		c.count++
 	case len(s.counters) < s.most:
-		heap.Push((*byCount)(s), counter{edge: e, count: 1})
+		heap.Push((*byCount)(s), &counter{edge: e, count: 1})
 		return
 	default:
-		least := &s.counters[0]
-		delete(s.at, least.edge)
-		*least = counter{edge: e, count: least.count + 1, over: least.count}
-		s.at[e] = 0
-		at = 0
+		c = s.counters[0]
+		delete(s.known, c.edge.number())
+		c.edge, c.over = e, c.count
+		c.count++
+		s.known[e.number()] = c
 	}
-	heap.Fix((*byCount)(s), at)
+	heap.Fix((*byCount)(s), c.place)
 }
 
 // busiest returns up to most edges with the number of calls that each has had at the least, the busiest first.
@@ -61,16 +60,16 @@ func (s *summary) busiest(most int) []Activity {
 }
 
 func (s *summary) remove(e Edge) {
-	if at, ok := s.at[e]; ok {
-		heap.Remove((*byCount)(s), at)
+	if c := s.known[e.number()]; c != nil {
+		heap.Remove((*byCount)(s), c.place)
 	}
 }
 
 // halve makes calls count half, so that what was busy long ago makes room.
 func (s *summary) halve() {
-	for i := range s.counters {
-		s.counters[i].count /= 2 // Which keeps their order.
-		s.counters[i].over /= 2
+	for _, c := range s.counters {
+		c.count /= 2 // Which keeps their order.
+		c.over /= 2
 	}
 }
 
@@ -82,18 +81,19 @@ func (s *byCount) Less(i, j int) bool { return s.counters[i].count < s.counters[
 
 func (s *byCount) Swap(i, j int) {
 	s.counters[i], s.counters[j] = s.counters[j], s.counters[i]
-	s.at[s.counters[i].edge], s.at[s.counters[j].edge] = i, j
+	s.counters[i].place, s.counters[j].place = i, j
 }
 
-func (s *byCount) Push(c any) {
-	added, _ := c.(counter)
-	s.at[added.edge] = len(s.counters)
-	s.counters = append(s.counters, added)
+func (s *byCount) Push(added any) {
+	c, _ := added.(*counter)
+	c.place = len(s.counters)
+	s.known[c.edge.number()] = c
+	s.counters = append(s.counters, c)
 }
 
 func (s *byCount) Pop() any {
 	last := s.counters[len(s.counters)-1]
 	s.counters = s.counters[:len(s.counters)-1]
-	delete(s.at, last.edge)
+	delete(s.known, last.edge.number())
 	return last
 }
