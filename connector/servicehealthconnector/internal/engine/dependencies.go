@@ -46,6 +46,8 @@ type watched struct {
 	// calls are those seen of late: they count half after each flush, of which there were so many since it was first seen.
 	calls   float64
 	flushes int
+	// leaving says that it has been displaced: that no calls come any more says nothing.
+	leaving bool
 	tally   *suspect.Tally
 	// told are the conditions under which the edge has been, each a series of its own.
 	told []condition
@@ -130,6 +132,9 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 	}
 	for _, edge := range ds.edges {
 		w := ds.watched[edge]
+		if w.leaving {
+			continue
+		}
 		before := w.Verdict()
 		verdict, changed := w.Close(now, ds.expected(edge, w))
 		if changed {
@@ -256,6 +261,9 @@ func (ds *dependencies) displace(admission *dependency.Admission) (leaving []dep
 	}
 	leaving = admission.Displace(quiet)
 	ds.totals.Retire(leaving)
+	for _, edge := range leaving {
+		ds.watched[edge].leaving = true
+	}
 	for _, w := range ds.watched {
 		w.calls /= 2
 	}
