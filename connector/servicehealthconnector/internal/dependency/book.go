@@ -12,7 +12,7 @@ const maxExplained = 32
 
 // Book counts calls, until they are moved to totals. It is not safe for concurrent use.
 type Book struct {
-	accounts  map[uint64]*account
+	accounts  index
 	touched   []*account
 	watched   []*account
 	admission *Admission
@@ -62,7 +62,7 @@ type outcome struct {
 // caller and type, and failures of kinds that are not toward names.Other. bounds are those of explicit histograms in seconds; without
 // any, histograms are exponential.
 func NewBook(admission *Admission, bounds []float64) *Book {
-	return &Book{accounts: map[uint64]*account{}, admission: admission, bounds: bounds}
+	return &Book{accounts: newIndex(), admission: admission, bounds: bounds}
 }
 
 // Count counts a call of t. It is true if the call failed or was slow, for as many calls as are worth a closer look.
@@ -206,7 +206,7 @@ func (b *Book) CountEntry(service uint32, t *trace.Trace, span *trace.Record) bo
 
 // SetSlow says from which duration in nanoseconds on a call along an edge is slow.
 func (b *Book) SetSlow(e Edge, ns int64) {
-	if a := b.accounts[e.number()]; a != nil {
+	if a := b.accounts.get(e.number()); a != nil {
 		a.slow = ns
 	}
 }
@@ -244,26 +244,26 @@ func (b *Book) MoveTo(totals *Totals, now int64, most int) (more bool) {
 // Forget removes the accounts of edges. What was counted along one since its counts were moved is moved with the next ones.
 func (b *Book) Forget(edges []Edge) {
 	for _, e := range edges {
-		if a := b.accounts[e.number()]; a != nil {
+		if a := b.accounts.get(e.number()); a != nil {
 			a.admitted = false
-			delete(b.accounts, e.number())
+			b.accounts.remove(e.number())
 		}
 	}
 }
 
 func (b *Book) at(edge Edge) *account {
-	if a := b.accounts[edge.number()]; a != nil {
+	if a := b.accounts.get(edge.number()); a != nil {
 		return a
 	}
 	admitted := edge.Caller == names.None || b.admission.admit(edge)
 	if !admitted {
 		edge.Callee = names.Other
-		if a := b.accounts[edge.number()]; a != nil {
+		if a := b.accounts.get(edge.number()); a != nil {
 			return a
 		}
 	}
 	a := &account{edge: edge, admitted: admitted}
-	b.accounts[edge.number()] = a
+	b.accounts.put(edge.number(), a)
 	return a
 }
 
