@@ -50,8 +50,7 @@ type Meter struct {
 
 // Slack is by how much events may be out of step.
 type Slack struct {
-	// Late is by how much an event may be older than the latest one, over and above by how much that may be ahead. What is older
-	// is refused.
+	// Late is by how much an event may be older than the latest one. What is older is refused.
 	Late time.Duration
 	// Ahead is by how much events may be later than the time for which windows are asked. An event beyond pushes out of the
 	// windows what is still asked for.
@@ -60,8 +59,7 @@ type Slack struct {
 
 // NewMeter returns a meter for the given windows.
 func NewMeter(slack Slack, windows ...time.Duration) *Meter {
-	// An event that is ahead must not make those too late that are on time.
-	m := &Meter{late: int64(slack.Late + slack.Ahead)}
+	m := &Meter{late: int64(slack.Late)}
 	for _, window := range windows {
 		if !slices.ContainsFunc(m.rings, func(r ring) bool { return r.window == window }) {
 			m.rings = append(m.rings, newRing(window, slack.Ahead))

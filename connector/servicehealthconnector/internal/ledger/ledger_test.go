@@ -37,7 +37,7 @@ func TestSampledEventsAreExactInTheSum(t *testing.T) {
 func TestEventsThatComeTooLateAreRefused(t *testing.T) {
 	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
 	l.Add(Key{}, 1000*second, true, 1)
-	l.Add(Key{}, 800*second, false, 1)
+	l.Add(Key{}, 900*second, false, 1)
 	assert.Equal(t, uint64(1), l.Refused())
 	l.Each(1000*second, func(r Reading) { assert.Equal(t, burn.Count{Good: 1}, r.Total) })
 }
