@@ -18,13 +18,23 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// BenchmarkConsume measures a span from its arrival to the verdict on its trace, with 20 objectives on four services.
+// BenchmarkConsume measures a span from its arrival to the verdict on its trace, also with objectives on four services, with extra
+// dimensions, and with buckets of one's own.
 func BenchmarkConsume(b *testing.B) {
-	for _, objectives := range []int{0, 20} {
-		b.Run(fmt.Sprintf("%d objectives", objectives), func(b *testing.B) {
+	for name, set := range map[string]func(*Config){
+		"no objectives": func(*Config) {},
+		"20 objectives": func(c *Config) { c.SLO.Documents = documents(20) },
+		"3 dimensions": func(c *Config) {
+			c.Dependencies.Dimensions = []string{"http.route", "http.response.status_code", "service.version"}
+		},
+		"explicit histogram": func(c *Config) {
+			c.Dependencies.Histogram.Explicit.Buckets = []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, time.Second}
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
 			cfg := createDefaultConfig().(*Config)
 			cfg.Clock = clockEvent
-			cfg.SLO.Documents = documents(objectives)
+			set(cfg)
 			require.NoError(b, cfg.Validate())
 			c, err := NewFactory().CreateTracesToMetrics(b.Context(), settings(""), cfg, consumertest.NewNop())
 			require.NoError(b, err)

@@ -80,6 +80,24 @@ func TestAValueBeyondTheBoundIsOther(t *testing.T) {
 	}
 }
 
+func FuzzOf(f *testing.F) {
+	f.Add("/cart", "other")
+	f.Add("\xff", strings.Repeat("x", 257))
+	f.Fuzz(func(t *testing.T, a, b string) {
+		table := New([]string{"a", "b"})
+		r := NewReader(table)
+		m := pcommon.NewMap()
+		m.PutStr("a", a)
+		m.PutStr("b", b)
+		number := r.Of(m, pcommon.NewMap())
+		assert.Equal(t, number, r.Of(m, pcommon.NewMap()))
+		for name, value := range values(table, number) {
+			v, _ := m.Get(name)
+			assert.Equal(t, names.Clean(v.Str()), value)
+		}
+	})
+}
+
 func BenchmarkOf(b *testing.B) {
 	for name, value := range map[string]string{"known": "/cart", "beyond the bound": "never seen"} {
 		b.Run(name, func(b *testing.B) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/tracetest"
 )
 
 const second = int64(time.Second)
@@ -99,6 +101,42 @@ func TestTheServicesWhoseRequestsAreWatchedAreBounded(t *testing.T) {
 	assert.NotNil(t, ds.of(dependency.Entry(2), table), "it has its place")
 	assert.NotNil(t, ds.of(dependency.Edge{Caller: 11, Callee: 2}, table), "dependencies have their own")
 	assert.Len(t, ds.edges, 3)
+}
+
+func TestWhoIsInTroubleOrNewIsNotDisplaced(t *testing.T) {
+	const most = 4
+	ds, table, admission := newDependencies(Settings{MaxEdges: most}, 0), names.New(), dependency.NewAdmission(most, most)
+	book := dependency.NewBook(admission, nil)
+	tree := tracetest.Build(table, "a - front client 0-10 peer=p")
+	call := dependency.Calls(tree, table, nil)[0]
+	edge := func(peer int) dependency.Edge {
+		call.Callee = tracetest.Peer(table, fmt.Sprint("p", peer))
+		return call.Edge
+	}
+	count := func(peer, times int) {
+		edge(peer)
+		for range times {
+			book.Count(tree, call)
+		}
+	}
+	for peer := range most {
+		count(peer, 1)
+		w := ds.of(edge(peer), table)
+		w.flushes = settled
+	}
+	failing := ds.of(edge(0), table)
+	failing.Limit.FailureRate = 0.1
+	for now := range int64(3) {
+		failing.Add(&dependency.Recent{Calls: 100, Failed: 100})
+		failing.Close(now*second, 0)
+	}
+	assert.True(t, failing.Verdict().State.IsBad())
+	ds.of(edge(1), table).flushes = 0
+	ds.of(edge(2), table).calls = 1000
+	count(7, 100)
+	count(8, 100)
+	assert.Equal(t, []dependency.Edge{edge(3)}, ds.displace(admission))
+	assert.True(t, ds.watched[edge(3)].leaving)
 }
 
 func TestChanges(t *testing.T) {
