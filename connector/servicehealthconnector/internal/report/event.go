@@ -395,6 +395,9 @@ func MayBeDimension(name string) bool {
 	return !IsOfEdge(callerPrefix+name) && !IsOfEdge(calleePrefix+name)
 }
 
+// furtherKeys is how many attributes are told of an edge beside its own, for the most part.
+const furtherKeys = 3
+
 // EdgeKeys are the attributes that a dependency may have.
 func EdgeKeys() []string { return slices.Clone(edgeKeys) }
 
@@ -410,6 +413,7 @@ func EdgeAttributes(edge dependency.Edge, table *names.Table) pcommon.Map {
 
 // putEdge names both sides. A service without a caller stands for itself.
 func putEdge(a pcommon.Map, edge dependency.Edge, table *names.Table) {
+	a.EnsureCapacity(len(edgeKeys) + furtherKeys)
 	caller, callee := table.EntityOf(edge.Caller), table.EntityOf(edge.Callee)
 	putUnlessEmpty(a, "caller.service.name", caller.Name)
 	putUnlessEmpty(a, "caller.service.namespace", caller.Namespace)

@@ -14,6 +14,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/tracetest"
 	"github.com/throughline-otel/throughline/internal/layer"
 	"github.com/throughline-otel/throughline/internal/service"
 )
@@ -66,4 +67,25 @@ func TestEachSeriesHasOnePoint(t *testing.T) {
 		}
 	}
 	assert.Greater(t, len(seen), 100)
+}
+
+// BenchmarkDependency tells a thousand series: a flush tells tens of thousands, and its garbage is everybody's.
+func BenchmarkDependency(b *testing.B) {
+	table, none := names.New(), dimension.New(nil)
+	tree := tracetest.Build(table, `a - front client 0-10
+		b a checkout server 1-9`)
+	book, totals := dependency.NewBook(dependency.NewAdmission(10, 10), nil), dependency.NewTotals(0, 1e9, false)
+	for _, call := range dependency.Calls(tree, table, nil) {
+		book.Count(tree, call)
+	}
+	book.MoveTo(totals, 1, 1000)
+	totals.Tell(1, func(key dependency.Key, s *dependency.Series) {
+		b.ReportAllocs()
+		for b.Loop() {
+			m := NewMetrics("test", "", time.Unix(0, 0), time.Unix(10, 0), false)
+			for range 1000 {
+				m.Dependency(key, s, table, none)
+			}
+		}
+	})
 }
