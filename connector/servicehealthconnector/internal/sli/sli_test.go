@@ -194,16 +194,18 @@ func TestCompileRefuses(t *testing.T) {
 	_, err := Compile([]openslo.Objective{
 		objective("first", openslo.Indicator{Total: expression(`kind = SERVER`), Good: expression(`colour == "red"`)}),
 		objective("second", openslo.Indicator{Value: expression(`set(name, "x")`), Op: openslo.LessThan}),
-		objective("third", openslo.Indicator{Signal: openslo.Logs, Good: expression(`true`)}),
+		objective("third", openslo.Indicator{Signal: "smoke", Good: expression(`true`)}),
+		objective("fourth", openslo.Indicator{Signal: openslo.Logs, Op: openslo.LessThan}),
 	}, componenttest.NewNopTelemetrySettings())
 	var problems openslo.Errors
 	require.ErrorAs(t, err, &problems)
-	require.Len(t, problems, 4)
+	require.Len(t, problems, 5)
 	for i, want := range []string{
 		"slo.yaml:7: `spec.condition`: objective \"first\": condition has invalid syntax",
 		"slo.yaml:7: `spec.condition`: objective \"first\": ",
 		"slo.yaml:7: `spec.condition`: objective \"second\": ",
-		"objective \"third\": not supported yet: signal logs",
+		`objective "third": "smoke" is no signal`,
+		`objective "fourth": needs a value: only a data point has one of its own`,
 	} {
 		assert.Contains(t, problems[i].Error(), want)
 		assert.NotContains(t, problems[i].Error(), "\n")
@@ -224,7 +226,7 @@ func TestStreamOfNames(t *testing.T) {
 		}
 		b.Spans(front)
 	}))
-	assert.Len(t, b.exact, 1)
+	assert.Len(t, b.spans.exact, 1)
 }
 
 func TestNoAllocations(t *testing.T) {
