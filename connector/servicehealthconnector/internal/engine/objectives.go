@@ -22,8 +22,10 @@ const maxBlamed = 100
 // objectives knows for each objective and group what it counted and on whom its bad events are blamed.
 type objectives struct {
 	documents []openslo.Objective
-	binder    *sli.Binder
-	ledger    *ledger.Ledger
+	// ids are the documents' identities.
+	ids    []ledger.ID
+	binder *sli.Binder
+	ledger *ledger.Ledger
 	// step is the longest time such that no bucket of any window begins within it.
 	step     int64
 	dossiers map[ledger.Key]*dossier
@@ -41,7 +43,12 @@ type charge struct {
 }
 
 func newObjectives(s Settings) *objectives {
+	ids := make([]ledger.ID, len(s.Objectives))
+	for i := range ids {
+		ids[i] = ledger.Identity(&s.Objectives[i])
+	}
 	return &objectives{
+		ids:       ids,
 		step:      burn.Step(windows(s.Objectives)...),
 		documents: s.Objectives,
 		binder:    s.Binder,
@@ -74,11 +81,7 @@ func (o *objectives) add(e *event, table *names.Table) {
 	if counted := o.ledger.Add(key, e.at, e.mark.Good, e.count); !counted || e.mark.Good {
 		return
 	}
-	d := o.dossiers[key]
-	if d == nil {
-		d = &dossier{tally: suspect.New(int64(o.shortestLong(key.Objective))), blamed: map[charge]float64{}}
-		o.dossiers[key] = d
-	}
+	d := o.dossier(key)
 	if entity := table.EntityOf(e.verdict.Entity); e.verdict.Layer == layer.Unknown {
 		e.verdict.Layer = entity.Layer
 	}
@@ -88,6 +91,15 @@ func (o *objectives) add(e *event, table *names.Table) {
 	}
 	d.blamed[c] += e.count
 	d.tally.Add(e.at, e.verdict, e.count, e.id)
+}
+
+func (o *objectives) dossier(key ledger.Key) *dossier {
+	d := o.dossiers[key]
+	if d == nil {
+		d = &dossier{tally: suspect.New(int64(o.shortestLong(key.Objective))), blamed: map[charge]float64{}}
+		o.dossiers[key] = d
+	}
+	return d
 }
 
 // shortestLong is the window in which suspects are looked for: what is older has no part in a burn that starts now.
@@ -108,9 +120,11 @@ func relation(e *event) report.Relation {
 	}
 }
 
-// tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it.
-func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes) {
-	for _, t := range o.ledger.Evaluate(horizon) {
+// tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it, and says whether there
+// was any.
+func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes) bool {
+	transitions := o.ledger.Evaluate(horizon)
+	for _, t := range transitions {
 		document := &o.documents[t.Objective]
 		alert := &document.Conditions[t.Condition]
 		switch t.Kind {
@@ -161,6 +175,7 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 		}
 		events.BurnStarted(started)
 	}
+	return len(transitions) > 0
 }
 
 func isOwn(document *openslo.Objective, e names.Entity) bool {
@@ -182,7 +197,7 @@ func join(suspects []report.Suspect, s report.Suspect) []report.Suspect {
 func (o *objectives) read(horizon int64, metrics *report.Metrics, table *names.Table) {
 	o.ledger.Each(horizon, func(r ledger.Reading) {
 		reading := report.Reading{
-			Objective: o.named(r.Key), Good: r.Total.Good, Bad: r.Total.Bad, Target: o.documents[r.Objective].Target,
+			Objective: o.named(r.Key), Good: r.Total.Good, Bad: r.Total.Bad, Since: r.Since, Target: o.documents[r.Objective].Target,
 			Remaining: r.Remaining, Exhaustion: r.Exhaustion, Coverage: r.Coverage, Known: r.Known,
 		}
 		for _, rate := range r.Rates {

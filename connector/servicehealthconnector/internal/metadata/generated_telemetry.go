@@ -32,6 +32,7 @@ type TelemetryBuilder struct {
 	ServiceHealthEventsLate      metric.Int64ObservableCounter
 	ServiceHealthEventsNotJudged metric.Int64ObservableCounter
 	ServiceHealthLinksUnmatched  metric.Int64ObservableCounter
+	ServiceHealthSnapshots       metric.Int64ObservableCounter
 	ServiceHealthSpans           metric.Int64ObservableCounter
 	ServiceHealthSpansHeld       metric.Int64ObservableGauge
 	ServiceHealthSpansRefused    metric.Int64ObservableCounter
@@ -100,6 +101,21 @@ func (builder *TelemetryBuilder) RegisterServiceHealthLinksUnmatchedCallback(cb 
 		cb(ctx, &observerInt64{inst: builder.ServiceHealthLinksUnmatched, obs: o})
 		return nil
 	}, builder.ServiceHealthLinksUnmatched)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterServiceHealthSnapshotsCallback sets callback for observable ServiceHealthSnapshots metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthSnapshotsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthSnapshots, obs: o})
+		return nil
+	}, builder.ServiceHealthSnapshots)
 	if err != nil {
 		return err
 	}
@@ -219,6 +235,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_service_health_links_unmatched",
 		metric.WithDescription("Consumers whose link names a producer that has not been seen, or too long ago. [Alpha]"),
 		metric.WithUnit("{link}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ServiceHealthSnapshots, err = builder.meter.Int64ObservableCounter(
+		"otelcol_service_health_snapshots",
+		metric.WithDescription("How often the state was saved, and could not be. Only with a storage. [Alpha]"),
+		metric.WithUnit("{snapshot}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ServiceHealthSpans, err = builder.meter.Int64ObservableCounter(
