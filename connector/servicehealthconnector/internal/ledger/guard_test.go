@@ -45,8 +45,8 @@ func TestOneEventOfFew(t *testing.T) {
 	assert.Equal(t, []string{"page started@1061 since 1050"}, told(t, o, 1000, 1070, few), "two in ten of the last minute's 60")
 	o.LeastEvents = 61
 	assert.Empty(t, told(t, o, 1000, 1070, few))
-	o.LeastEvents = 60
-	assert.Len(t, told(t, o, 1000, 1070, few), 1)
+	o.Conditions[0].LeastEvents = 60
+	assert.Len(t, told(t, o, 1000, 1070, few), 1, "the condition's own goes before")
 
 	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
 	l.AddCounts(Key{}, 1000*second, 18, 2)

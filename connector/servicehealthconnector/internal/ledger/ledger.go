@@ -111,7 +111,7 @@ func newPlan(o *openslo.Objective, slack burn.Slack) plan {
 		of.Windows = append(of.Windows, c.Long, c.Short)
 		p.longest = max(p.longest, int64(c.Long))
 		p.conditions = append(p.conditions, burn.Condition{
-			Long: c.Long, Short: c.Short, Rate: c.BurnRate, Above: c.Above, After: c.After, LeastEvents: o.LeastEvents,
+			Long: c.Long, Short: c.Short, Rate: c.BurnRate, Above: c.Above, After: c.After, LeastEvents: cmp.Or(c.LeastEvents, o.LeastEvents),
 		})
 		at := slices.IndexFunc(p.severities, func(s severity) bool { return s.name == c.Severity })
 		if at < 0 {
