@@ -29,7 +29,7 @@ const (
 	killsVariable = "THROUGHLINE_KILLS"
 	kills         = 12
 	// held is for how long spans wait, and saved how often the state is saved. What is younger dies with the process.
-	held, saved = time.Second, 2 * time.Second
+	held, saved = time.Second, time.Second
 	// ticked is by how much both may be late on a busy machine.
 	ticked = 1500 * time.Millisecond
 	routes = 5
