@@ -122,7 +122,7 @@ func TestCarry(t *testing.T) {
 		old.AddCounts(Key{objective, 7}, 89_900*second, 2, 0)
 		old.AddCounts(Key{objective, 7}, 90_000*second, 8, 30+uint64(objective))
 	}
-	require.GreaterOrEqual(t, len(old.Evaluate(90_015*second)), 5)
+	require.Len(t, old.Evaluate(90_015*second), 3, "one has too few events, the slice of another is not over yet")
 	documents := everything()
 	documents[0], documents[4] = documents[4], documents[0]
 	documents[1].Name = "new"
