@@ -178,14 +178,17 @@ func BenchmarkEvaluate(b *testing.B) {
 	e.objectives.ledger.Evaluate(now - 10*second)
 	b.Run("busy", func(b *testing.B) {
 		b.ReportAllocs()
+		var evaluating time.Duration
 		for b.Loop() {
 			now += second
 			for _, key := range keys {
 				e.objectives.ledger.AddCounts(key, now, 10, 0)
 			}
+			from := time.Now()
 			e.objectives.ledger.Evaluate(now - 10*second)
+			evaluating += time.Since(from)
 		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(keys)), "ns/account")
+		b.ReportMetric(float64(evaluating.Nanoseconds())/float64(b.N*len(keys)), "ns/account")
 	})
 	b.Run("idle", func(b *testing.B) {
 		now += int64(200 * time.Hour)
