@@ -160,14 +160,15 @@ func FuzzRestore(f *testing.F) {
 	e.objectives.dossier(key).blamed[charge{}] = 7
 	a := account{id: e.objectives.ids[key.Objective], group: e.objectives.binder.GroupValues(key.Objective, key.Group), until: begin}
 	f.Add(e.objectives.put(0, key, a.put(nil), e.names))
-	f.Fuzz(func(t *testing.T, value []byte) {
-		c := client{}
-		store, _, _, err := snapshot.Open(t.Context(), c, 1)
-		require.NoError(t, err)
-		require.NoError(t, store.Write(t.Context(), []snapshot.Change{{Slot: 0, Value: snapshot.Seal(slices.Clone(value), 0)}}))
-		e := restored(t, c, begin)
-		e.objectives.ledger.Evaluate(begin)
-		e.keep(t.Context(), begin, true)
+	f.Fuzz(func(_ *testing.T, value []byte) {
+		r := snapshot.NewReader(value)
+		a := takeAccount(r)
+		o := newObjectives(e.settings)
+		if taken, err := o.take(0, &a, r, e.names, begin); err != nil || !taken {
+			return
+		}
+		o.ledger.Evaluate(begin)
+		o.put(0, ledger.Key{}, a.put(nil), e.names)
 	})
 }
 
