@@ -77,7 +77,7 @@ func TestARestartChangesNothing(t *testing.T) {
 				// Time stood still for what was about to happen, since nobody knows how long it did.
 				for _, a := range one.inOrder {
 					for i := range a.alerts {
-						a.alerts[i].Rest()
+						a.alerts[i].Take(snapshot.NewReader(a.alerts[i].Put(nil)))
 					}
 				}
 			}
