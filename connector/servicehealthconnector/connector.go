@@ -22,7 +22,6 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/engine"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 )
 
 const (
@@ -61,6 +60,7 @@ type shared struct {
 	id        component.ID
 	logger    *zap.Logger
 	engine    *engine.Engine
+	loader    *loader
 	telemetry *metadata.TelemetryBuilder
 	disabled  []string
 	clock     engine.WallClock
@@ -77,7 +77,7 @@ type shared struct {
 	started time.Time
 }
 
-// ticker is the goroutine that tells an engine the time.
+// ticker are the goroutines that tell an engine the time, and of other objectives.
 type ticker struct {
 	// stop ends it once it has sent what it is sending, cancel ends that, too.
 	stop, cancel context.CancelFunc
@@ -107,11 +107,8 @@ func (r *registry) join(set connector.Settings, cfg *Config, in pipeline.Signal,
 }
 
 func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error) {
-	objectives, err := cfg.objectives()
-	if err != nil {
-		return nil, err
-	}
-	binder, err := sli.Compile(objectives, set.TelemetrySettings)
+	load := newLoader(set.TelemetrySettings, cfg)
+	objectives, binder, err := load.load()
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +116,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	if err != nil {
 		return nil, err
 	}
-	s := &shared{registry: r, id: set.ID, logger: set.Logger, telemetry: telemetry}
+	s := &shared{registry: r, id: set.ID, logger: set.Logger, loader: load, telemetry: telemetry}
 	for name, m := range cfg.Metrics {
 		if !m.Enabled {
 			s.disabled = append(s.disabled, name)
@@ -239,8 +236,11 @@ func (s *shared) tick() *ticker {
 	sending, cancel := context.WithCancel(context.Background())
 	ticking, stop := context.WithCancel(sending)
 	t := &ticker{stop: stop, cancel: cancel, stopped: make(chan struct{})}
-	go func() {
-		defer close(t.stopped)
+	var all sync.WaitGroup
+	if s.loader.interval > 0 {
+		all.Go(func() { s.watch(ticking, sending) })
+	}
+	all.Go(func() {
 		ticks := time.NewTicker(tickInterval)
 		defer ticks.Stop()
 		for {
@@ -251,11 +251,15 @@ func (s *shared) tick() *ticker {
 				s.engine.TickWall(sending, s.now())
 			}
 		}
+	})
+	go func() {
+		defer close(t.stopped)
+		all.Wait()
 	}()
 	return t
 }
 
-// end waits until the goroutine has ended, and first for a while until what it is sending is sent. To end it twice is allowed.
+// end waits until the goroutines have ended, and first for a while until what it is sending is sent. To end it twice is allowed.
 func (t *ticker) end(ctx context.Context) error {
 	defer t.cancel()
 	t.stop()
@@ -331,6 +335,17 @@ func (s *shared) observe() error {
 		}},
 		{s.telemetry.RegisterServiceHealthEventsLateCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.LateEvents))
+		}},
+		{s.telemetry.RegisterServiceHealthDocumentsLoadedCallback, func(_ engine.Stats, o metric.Int64Observer) {
+			o.Observe(s.loader.taken.Load(), metric.WithAttributes(attribute.String("outcome", "taken")))
+			o.Observe(s.loader.refused.Load(), metric.WithAttributes(attribute.String("outcome", "refused")))
+		}},
+		{s.telemetry.RegisterServiceHealthDocumentsOutdatedCallback, func(_ engine.Stats, o metric.Int64Observer) {
+			outdated := int64(0)
+			if s.loader.outdated.Load() {
+				outdated = 1
+			}
+			o.Observe(outdated)
 		}},
 	}
 	for _, r := range register {

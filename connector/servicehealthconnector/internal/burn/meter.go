@@ -68,6 +68,20 @@ func NewMeter(slack Slack, windows ...time.Duration) *Meter {
 	return m
 }
 
+// Refit makes the meter one for other windows. Those that it was made for keep what they have counted; others begin empty, which
+// their coverage shows.
+func (m *Meter) Refit(slack Slack, windows ...time.Duration) {
+	m.settle()
+	fitted := NewMeter(slack, windows...)
+	for i := range fitted.rings {
+		if had := slices.IndexFunc(m.rings, func(r ring) bool { return r.window == fitted.rings[i].window }); had >= 0 {
+			fitted.rings[i] = m.rings[had]
+		}
+	}
+	fitted.latest = m.latest
+	*m = *fitted
+}
+
 // Step is the longest time in nanoseconds, a second at the most, such that all buckets of meters for the given windows begin at
 // multiples of it. Events between two multiples may be added as one.
 func Step(windows ...time.Duration) int64 {

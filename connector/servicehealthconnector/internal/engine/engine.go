@@ -92,6 +92,9 @@ type Engine struct {
 	usual    atomic.Pointer[usual.Usual]
 	clock    eventClock
 	refused  refusals
+	// intake is held by whoever reads telemetry, so that what it says of objectives is held before these become others.
+	intake sync.RWMutex
+	binder *sli.Binder
 	// held is the number of span records in all shards.
 	held atomic.Int64
 	// notJudged counts the events that an objective could not be asked about.
@@ -111,6 +114,7 @@ type Engine struct {
 	// mu guards the objectives. Whoever holds the lock of a decider may lock it, but not the other way round.
 	mu         sync.Mutex
 	objectives *objectives
+	roster     roster
 }
 
 // batch is what one call of Traces needs to work with.
@@ -136,11 +140,13 @@ func New(settings Settings, sink Sink) *Engine {
 	e := &Engine{
 		settings:   settings,
 		sink:       sink,
+		binder:     settings.Binder,
 		names:      names.New(),
 		marks:      marks.New(),
 		batches:    make(chan *batch, 2*n),
 		past:       usual.NewPast(),
 		objectives: newObjectives(settings),
+		roster:     newRoster(settings.Objectives),
 		diagnoser:  newDiagnoser(settings),
 		changes:    changes{versions: map[uint32]*versions{}},
 		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
@@ -168,12 +174,14 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 		// First what was due before this batch, so that each verdict has its time however fast a recording is replayed.
 		e.tickEvents(ctx, now)
 	}
+	e.intake.RLock()
+	defer e.intake.RUnlock()
 	b := e.batch()
 	for _, rs := range td.ResourceSpans().All() {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
 		served := false
-		asked := e.settings.Binder.Asked(identity)
+		asked := e.binder.Asked(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				record, refusal := b.reader.Span(resource, span, now)

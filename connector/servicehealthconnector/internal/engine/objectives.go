@@ -27,6 +27,8 @@ type objectives struct {
 	// step is the longest time such that no bucket of any window begins within it.
 	step     int64
 	dossiers map[ledger.Key]*dossier
+	// since is when those objectives came that were not there at the start, by their numbers.
+	since map[uint32]time.Time
 }
 
 // dossier is what speaks against whom.
@@ -47,6 +49,7 @@ func newObjectives(s Settings) *objectives {
 		binder:    s.Binder,
 		ledger:    ledger.New(s.Objectives, burn.Slack{Late: s.Late, Ahead: s.TraceWindow}),
 		dossiers:  map[ledger.Key]*dossier{},
+		since:     map[uint32]time.Time{},
 	}
 }
 
@@ -71,6 +74,9 @@ func (o *objectives) isLatency(objective uint32) bool {
 
 func (o *objectives) add(e *event, table *names.Table) {
 	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
+	if o.documents[key.Objective].Name == "" {
+		return // It was an event of an objective that is no more.
+	}
 	if counted := o.ledger.Add(key, e.at, e.mark.Good, e.count); !counted || e.mark.Good {
 		return
 	}
@@ -172,7 +178,7 @@ func (o *objectives) read(horizon int64, metrics *report.Metrics, table *names.T
 	o.ledger.Each(horizon, func(r ledger.Reading) {
 		reading := report.Reading{
 			Objective: o.named(r.Key), Good: r.Total.Good, Bad: r.Total.Bad, Target: o.documents[r.Objective].Target,
-			Remaining: r.Remaining, Exhaustion: r.Exhaustion, Coverage: r.Coverage, Known: r.Known,
+			Remaining: r.Remaining, Exhaustion: r.Exhaustion, Coverage: r.Coverage, Known: r.Known, Since: o.since[r.Objective],
 		}
 		for _, rate := range r.Rates {
 			reading.Windows = append(reading.Windows, report.Rate(rate))

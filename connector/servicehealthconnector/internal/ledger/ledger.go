@@ -77,14 +77,18 @@ func (l *Ledger) account(key Key) *account {
 	a := l.accounts[key]
 	if a == nil {
 		o := &l.objectives[key.Objective]
-		windows := []time.Duration{o.Window}
-		for _, c := range o.Conditions {
-			windows = append(windows, c.Long, c.Short)
-		}
-		a = &account{meter: burn.NewMeter(l.slack, windows...), alerts: make([]burn.Alert, len(o.Conditions))}
+		a = &account{meter: burn.NewMeter(l.slack, windows(o)...), alerts: make([]burn.Alert, len(o.Conditions))}
 		l.accounts[key] = a
 	}
 	return a
+}
+
+func windows(o *openslo.Objective) []time.Duration {
+	all := []time.Duration{o.Window}
+	for _, c := range o.Conditions {
+		all = append(all, c.Long, c.Short)
+	}
+	return all
 }
 
 // Transition is a burn that starts or is resolved.

@@ -77,6 +77,8 @@ type Resolved struct {
 	Severity   string
 	Remaining  float64
 	Onset, Now time.Time
+	// Withdrawn says that nobody looks at the burn any more, since its document was changed.
+	Withdrawn bool
 }
 
 // Events collects log records.
@@ -246,13 +248,20 @@ func (e *Events) BurnStarted(s Started) {
 
 // BurnResolved says that a burn is over.
 func (e *Events) BurnResolved(r Resolved) {
+	form := "%s of %s has stopped burning after %s; %s."
+	if r.Withdrawn {
+		form = "%s of %s is defined in another way now, or no more, after burning for %s; whether it still burns is not known; %s."
+	}
 	a := e.add("slo.burn.resolved", r.Now, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s of %s has stopped burning after %s; %s.", r.Name, r.Service, round(r.Now.Sub(r.Onset)), budget(r.Remaining)))
+		fmt.Sprintf(form, r.Name, r.Service, round(r.Now.Sub(r.Onset)), budget(r.Remaining)))
 	putObjective(a, r.Objective)
 	a.PutStr("severity", r.Severity)
 	a.PutStr("slo.burn.onset", clock(r.Onset))
 	a.PutDouble("slo.burn.duration", r.Now.Sub(r.Onset).Seconds())
 	a.PutDouble("slo.error_budget.remaining", r.Remaining)
+	if r.Withdrawn {
+		a.PutBool("slo.burn.withdrawn", true)
+	}
 }
 
 // sentence says whose burn it is, the way one tells a colleague who has just been woken up.

@@ -91,6 +91,8 @@ type Reading struct {
 	Known  bool
 	Alerts []Alert
 	Blamed []Blamed
+	// Since is when it began to be counted, if that was after the start of all else.
+	Since time.Time
 }
 
 // Rate is the burn rate over a window.
@@ -205,13 +207,13 @@ func (m *Metrics) Objective(r Reading) {
 		outcome string
 		n       uint64
 	}{{"good", r.Good}, {"bad", r.Bad}} {
-		p := m.sum(sloEvents)
+		p := m.sumSince(sloEvents, r.Since)
 		p.SetIntValue(int64(o.n))
 		putObjective(p.Attributes(), r.Objective)
 		p.Attributes().PutStr("outcome", o.outcome)
 	}
 	for _, b := range r.Blamed {
-		p := m.sum(sloBlamed)
+		p := m.sumSince(sloBlamed, r.Since)
 		p.SetIntValue(int64(math.Round(b.Events)))
 		a := p.Attributes()
 		putObjective(a, r.Objective)
@@ -258,6 +260,15 @@ func (m *Metrics) sum(k Declaration) pmetric.NumberDataPoint {
 	p := points.AppendEmpty()
 	p.SetStartTimestamp(m.start)
 	p.SetTimestamp(m.now)
+	return p
+}
+
+// sumSince is the next point of a sum that began with the others, or else at a time of its own.
+func (m *Metrics) sumSince(k Declaration, since time.Time) pmetric.NumberDataPoint {
+	p := m.sum(k)
+	if !since.IsZero() {
+		p.SetStartTimestamp(pcommon.NewTimestampFromTime(since))
+	}
 	return p
 }
 

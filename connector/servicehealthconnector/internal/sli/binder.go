@@ -26,7 +26,8 @@ type Binder struct {
 	askedNamed map[string]*Asked
 }
 
-// Compile prepares the indicators of the objectives. The error holds all that can't be prepared, of type [openslo.Errors].
+// Compile prepares the indicators of the objectives. The number of one is its index; one without a name only takes up a number. The
+// error holds all that can't be prepared, of type [openslo.Errors].
 func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*Binder, error) {
 	parser, err := ottlspan.NewParser(functions(), set)
 	if err != nil {
@@ -41,6 +42,9 @@ func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*
 		o := &objectives[i]
 		g := newGroups(o.GroupBy)
 		b.groups = append(b.groups, g)
+		if o.Name == "" {
+			continue
+		}
 		if o.Indicator.Signal != openslo.Traces {
 			c.refuse(o, o.Source, fmt.Sprintf("not supported yet: signal %s", o.Indicator.Signal), nil)
 			continue
@@ -100,6 +104,17 @@ func (b *Binder) Asked(id service.Identity) *Asked {
 		}
 	}
 	return b.askedNamed[id.Name]
+}
+
+// Inherit takes over the groups of an objective from a former binder, in which it had the same number and groupBy, so that their
+// numbers keep their meaning. It must come before the binder is used.
+func (b *Binder) Inherit(from *Binder, objective uint32) {
+	b.groups[objective] = from.groups[objective]
+	for _, s := range b.spans {
+		if s.objective == objective {
+			s.groups = from.groups[objective]
+		}
+	}
 }
 
 // GroupValues are the values by which a group is told from the others of its objective, in the order of its GroupBy. The

@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/burn"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
+)
+
+// Number returns objectives by the numbers that they are to have, for a binder to be made of and for Adopt. An objective that counts
+// what a present one does keeps that one's number. now is in nanoseconds since the epoch, read after the last call of Adopt.
+func (e *Engine) Number(objectives []openslo.Objective, now int64) []openslo.Objective {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	return e.roster.number(objectives, decidedUntil(e.ticked, e.settings.TraceWindow), now)
+}
+
+// Adopt makes objectives as they were numbered, and a binder of them, the present ones, while telemetry comes in. What those that
+// count the same have counted stays. Spans that are held count toward the objectives that they were judged by, as far as those stay.
+func (e *Engine) Adopt(ctx context.Context, numbered []openslo.Objective, binder *sli.Binder, now int64) {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	events := report.NewEvents(e.settings.Scope, e.settings.Version)
+	e.adopt(numbered, binder, now, events)
+	if events.Len() > 0 {
+		e.sink.Logs(ctx, events.Logs())
+	}
+}
+
+func (e *Engine) adopt(numbered []openslo.Objective, binder *sli.Binder, now int64, events *report.Events) {
+	e.intake.Lock()
+	defer e.intake.Unlock()
+	// Deciders ask objectives without the lock that guards them.
+	for _, d := range e.deciders {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.roster.same(numbered, func(number uint32) { binder.Inherit(e.binder, number) })
+	e.roster.become(numbered)
+	e.objectives.adopt(numbered, binder, now, now-int64(e.settings.TraceWindow), events)
+	e.binder = binder
+}
+
+// adopt makes other objectives the present ones, and tells of the burns that nobody looks at any more.
+func (o *objectives) adopt(numbered []openslo.Objective, binder *sli.Binder, now, horizon int64, events *report.Events) {
+	for _, w := range o.ledger.Adopt(numbered, horizon) {
+		alert := &o.documents[w.Objective].Conditions[w.Condition]
+		if alert.AnnounceResolved {
+			events.BurnResolved(report.Resolved{
+				Objective: o.named(w.Key), Severity: alert.Severity, Remaining: w.Reading.Remaining,
+				Onset: time.Unix(0, w.Onset), Now: time.Unix(0, now), Withdrawn: true,
+			})
+		}
+	}
+	for key := range o.dossiers {
+		if numbered[key.Objective].Name == "" {
+			delete(o.dossiers, key)
+		}
+	}
+	for number := range numbered {
+		switch {
+		case numbered[number].Name == "":
+			delete(o.since, uint32(number))
+		case number >= len(o.documents) || o.documents[number].Name == "":
+			o.since[uint32(number)] = time.Unix(0, now)
+		}
+	}
+	o.documents, o.binder, o.step = numbered, binder, burn.Step(windows(numbered)...)
+}
