@@ -65,9 +65,8 @@ type shared struct {
 	disabled  []string
 	clock     engine.WallClock
 
-	// firstOfTraces and firstOfLogs are the instances that pass on what comes in. They change at the start and the end only, and are
-	// asked for each batch.
-	firstOfTraces, firstOfLogs atomic.Pointer[instance]
+	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each batch.
+	firstOfTraces, firstOfMetrics, firstOfLogs atomic.Pointer[instance]
 
 	mu        sync.Mutex
 	instances []*instance
@@ -133,6 +132,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,
+		MaxSeries:         cfg.SLO.MaxSeries,
 		EventTime:         cfg.Clock == clockEvent,
 		Objectives:        objectives,
 		Binder:            binder,
@@ -142,7 +142,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	return s, s.observe()
 }
 
-// Capabilities says that spans are only read.
+// Capabilities says that what comes in is only read.
 func (i *instance) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: false}
 }
@@ -164,6 +164,15 @@ func (i *instance) Start(context.Context, component.Host) error {
 func (i *instance) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	if i.firstOfTraces.Load() == i {
 		i.engine.Traces(ctx, td, i.now())
+	}
+	return nil
+}
+
+// ConsumeMetrics takes in each batch once, as ConsumeTraces does. What this connector tells does not come back: a pipeline of which it
+// is both a receiver and an exporter would be a circle, which the collector refuses.
+func (i *instance) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
+	if i.firstOfMetrics.Load() == i {
+		i.engine.Metrics(ctx, md, i.now())
 	}
 	return nil
 }
@@ -222,10 +231,11 @@ func (s *shared) choose() {
 		return s.instances[at]
 	}
 	s.firstOfTraces.Store(first(pipeline.SignalTraces))
+	s.firstOfMetrics.Store(first(pipeline.SignalMetrics))
 	s.firstOfLogs.Store(first(pipeline.SignalLogs))
 }
 
-// now is the present time in nanoseconds since the epoch, for spans and ticks alike.
+// now is the present time in nanoseconds since the epoch, for telemetry and ticks alike.
 func (s *shared) now() int64 {
 	now := time.Now()
 	return s.clock.At(now.UnixNano(), int64(now.Sub(s.started)))
@@ -331,7 +341,12 @@ func (s *shared) observe() error {
 			o.Observe(int64(st.EdgesRefused))
 		}},
 		{s.telemetry.RegisterServiceHealthEventsNotJudgedCallback, func(st engine.Stats, o metric.Int64Observer) {
-			o.Observe(int64(st.NotJudged))
+			for reason, n := range st.NotJudged {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String("reason", string(reason))))
+			}
+		}},
+		{s.telemetry.RegisterServiceHealthSeriesHeldCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.Series))
 		}},
 		{s.telemetry.RegisterServiceHealthEventsLateCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.LateEvents))

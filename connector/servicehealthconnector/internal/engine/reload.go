@@ -41,6 +41,7 @@ func (e *Engine) adopt(numbered []openslo.Objective, binder *sli.Binder, now int
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.roster.same(numbered, func(number uint32) { binder.Inherit(e.binder, number) })
+	e.series.Restart(now, e.roster.others(numbered)...)
 	e.roster.become(numbered)
 	e.objectives.adopt(numbered, binder, now, now-int64(e.settings.TraceWindow), events)
 	e.binder = binder

@@ -74,5 +74,17 @@ func (r *roster) same(numbered []openslo.Objective, f func(number uint32)) {
 	}
 }
 
+// others are the numbers that have another objective than before, or none any more.
+func (r *roster) others(numbered []openslo.Objective) []uint32 {
+	var all []uint32
+	for number := range numbered {
+		had := number < len(r.objectives) && r.objectives[number].Name != ""
+		if has := numbered[number].Name != ""; had != has {
+			all = append(all, uint32(number))
+		}
+	}
+	return all
+}
+
 // decidedUntil is the time before which all spans that came are decided, when traces whose deadline is not after due are.
 func decidedUntil(due int64, window time.Duration) int64 { return due - int64(window) }
