@@ -202,9 +202,15 @@ func logsOf(records []record) plog.Logs {
 func FuzzConsumeMetrics(f *testing.F) {
 	marshaler, unmarshaler := pmetric.ProtoMarshaler{}, pmetric.ProtoUnmarshaler{}
 	for _, p := range []point{
-		{Value: 5, At: 10}, {Value: math.NaN(), At: 10}, {Value: -5, At: 10}, {Value: 0.5, At: 10, Delta: true}, {Value: 5, Type: "updown"},
-		{Value: math.Inf(1), Type: "gauge", At: 20}, {Type: "histogram", Bounds: []float64{1, 2}, Buckets: []uint64{1, 2, 3}, At: 10},
-		{Type: "exponential", Scale: 3, Offset: -5, Buckets: []uint64{1, 2, 3}, Zeroes: 2, At: 10, Trace: "t"}, {Type: "summary", At: 10},
+		{Value: 5, At: 10},
+		{Value: math.NaN(), At: 10},
+		{Value: -5, At: 10},
+		{Value: 0.5, At: 10, Delta: true},
+		{Value: 5, Type: "updown"},
+		{Value: math.Inf(1), Type: "gauge", At: 20},
+		{Type: "histogram", Bounds: []float64{1, 2}, Buckets: []uint64{1, 2, 3}, At: 10},
+		{Type: "exponential", Scale: 3, Offset: -5, Buckets: []uint64{1, 2, 3}, Zeroes: 2, At: 10, Trace: "t"},
+		{Type: "summary", At: 10},
 		{Type: "exponential", Scale: -400, Offset: math.MinInt32, Buckets: []uint64{math.MaxUint64, 2}, At: 1 << 40, Trace: "zero"},
 	} {
 		p.Service, p.Metric, p.Attributes = "front", "m", map[string]any{"nan": math.NaN(), "list": []any{1, "a"}}

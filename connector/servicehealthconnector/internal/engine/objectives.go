@@ -117,7 +117,9 @@ func relation(document *openslo.Objective, e *event, table *names.Table) report.
 }
 
 // looksElsewhere says that an objective looks at the telemetry of another service, such as a caller of its own.
-func looksElsewhere(document *openslo.Objective) bool { return document.Indicator.Service != document.Service }
+func looksElsewhere(document *openslo.Objective) bool {
+	return document.Indicator.Service != document.Service
+}
 
 // tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it.
 func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes) {

@@ -79,7 +79,9 @@ type last struct {
 }
 
 // New returns a store of at most so many series.
-func New(most int) *Store { return &Store{most: most, last: map[Key]*last{}, restarted: map[uint32]int64{}} }
+func New(most int) *Store {
+	return &Store{most: most, last: map[Key]*last{}, restarted: map[uint32]int64{}}
+}
 
 // Begin says when its owner began to listen, unless that was said before: what began later is counted from its start on.
 func (s *Store) Begin(now int64) {
