@@ -245,8 +245,8 @@ func TestWhatCountsSomethingElseBeginsAnew(t *testing.T) {
 		r.serve("a", 900*millisecond)
 		r.wait(10 * time.Second)
 		assert.Equal(t, []string{
-			"slo.burn.resolved: one of back is defined in another way now, or no more, after burning for 30s; " +
-				"whether it still burns is not known; its error budget is overspent by 300 %.",
+			"slo.burn.resolved: one of back is defined in another way now, or no more, and whether it still burns is not known; " +
+				"it did for 30s; its error budget is overspent by 300 %.",
 		}, r.told())
 		r.serve("a", 900*millisecond)
 		r.wait(30 * time.Second)

@@ -126,20 +126,31 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 	for _, t := range o.ledger.Evaluate(horizon) {
 		document := &o.documents[t.Objective]
 		alert := &document.Conditions[t.Condition]
-		if !t.Started {
+		switch t.Kind {
+		case ledger.Started:
+		case ledger.Resolved:
 			if alert.AnnounceResolved {
 				events.BurnResolved(report.Resolved{
-					Objective: o.named(t.Key), Severity: alert.Severity, Remaining: t.Reading.Remaining,
-					Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now),
+					Objective: o.named(t.Key), Severity: alert.Severity, Remaining: t.Reading.Remaining, Known: t.Reading.Known,
+					Interruptions: t.Interruptions, Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now),
 				})
 			}
+			continue
+		case ledger.DataMissing, ledger.DataBack:
+			events.NoData(report.NoData{
+				Objective: o.named(t.Key), Severity: alert.Severity, Back: t.Kind == ledger.DataBack, Runbook: alert.Runbook,
+				Last: time.Unix(0, t.Onset), Now: time.Unix(0, now),
+			})
 			continue
 		}
 		started := report.Started{
 			Objective: o.named(t.Key), Severity: alert.Severity, Target: document.Target,
-			Long: alert.Long, Short: alert.Short, LongRate: t.LongRate, ShortRate: t.ShortRate,
+			Long: alert.Long, Short: alert.Short, LongRate: t.LongRate, ShortRate: t.ShortRate, OfOne: t.OfOne,
 			Remaining: t.Reading.Remaining, Exhaustion: t.Reading.Exhaustion,
 			Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now), Runbook: alert.Runbook,
+		}
+		if document.LeastEvents > 0 {
+			started.OfOne = 0 // It was asked for enough of them.
 		}
 		var first uint32
 		if d := o.dossiers[t.Key]; d != nil {

@@ -55,6 +55,7 @@ func (o *objectives) adopt(numbered []openslo.Objective, binder *sli.Binder, now
 			events.BurnResolved(report.Resolved{
 				Objective: o.named(w.Key), Severity: alert.Severity, Remaining: w.Reading.Remaining,
 				Onset: time.Unix(0, w.Onset), Now: time.Unix(0, now), Withdrawn: true,
+				Known: w.Reading.Known, Interruptions: w.Interruptions,
 			})
 		}
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 )
 
@@ -31,17 +32,17 @@ func (r *roster) number(objectives []openslo.Objective, decided, now int64) []op
 			delete(r.leaving, number)
 		}
 	}
-	present := make(map[openslo.Identity]int, len(r.objectives))
+	present := make(map[ledger.ID]int, len(r.objectives))
 	for number := range r.objectives {
-		present[r.objectives[number].Identity()] = number
+		present[ledger.Identity(&r.objectives[number])] = number
 	}
 	numbered := make([]openslo.Objective, len(r.objectives))
 	var fresh []openslo.Objective
-	for _, o := range objectives {
-		if number, ok := present[o.Identity()]; ok {
-			numbered[number] = o
+	for i := range objectives {
+		if number, ok := present[ledger.Identity(&objectives[i])]; ok {
+			numbered[number] = objectives[i]
 		} else {
-			fresh = append(fresh, o)
+			fresh = append(fresh, objectives[i])
 		}
 	}
 	for number := 0; len(fresh) > 0; number++ {

@@ -1,76 +1,91 @@
 package ledger
 
 import (
-	"cmp"
-	"maps"
-	"slices"
+	"math"
 
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/burn"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/snapshot"
 )
 
 // Withdrawn is a burn that goes on as far as is known, and that nobody looks at any more.
 type Withdrawn struct {
 	Key
-	// Condition is the index of a condition of the former objective that fired.
+	// Condition is the index of a condition of the former objective by which it was announced.
 	Condition int
 	// Onset is in nanoseconds since the epoch.
-	Onset   int64
-	Reading Reading
+	Onset         int64
+	Interruptions uint64
+	Reading       Reading
 }
 
-// Adopt makes other objectives those of the ledger. Of one that counts the same under the same number the accounts stay: windows
-// keep what they have counted, and conditions that did not change the state that they are in. All other accounts are closed. now
-// is when the windows end.
+// Adopt makes other objectives those of the ledger. The accounts of one that has the same number and identity stay: windows keep what
+// they have counted, and conditions that are the same the state that they are in. All other accounts are closed. now is when the
+// windows end.
 //
-// It returns the burns that are withdrawn with their condition or objective, one for each severity of an account, in the order of
-// their accounts.
+// It returns the burns that are withdrawn with their conditions or objective, one for each severity of an account.
 func (l *Ledger) Adopt(objectives []openslo.Objective, now int64) []Withdrawn {
-	var withdrawn []Withdrawn
-	for _, key := range l.keys() {
-		a, was := l.accounts[key], &l.objectives[key.Objective]
-		reading := l.read(key, a, now)
-		alerts := a.alerts
-		stays := key.Objective < uint32(len(objectives)) && objectives[key.Objective].Identity() == was.Identity()
-		if stays {
-			becomes := &objectives[key.Objective]
-			a.alerts = successors(was, becomes, alerts)
-			a.meter.Refit(l.slack, windows(becomes)...)
-		} else {
-			delete(l.accounts, key)
-		}
-		told := map[string]bool{}
-		for i := range alerts {
-			severity := was.Conditions[i].Severity
-			if !alerts[i].Firing || told[severity] || stays && a.firing(&objectives[key.Objective], severity) {
-				continue
-			}
-			told[severity] = true
-			withdrawn = append(withdrawn, Withdrawn{Key: key, Condition: i, Onset: alerts[i].Onset, Reading: reading})
+	next := *l
+	next.objectives, next.plans, next.accounts, next.inOrder = objectives, make([]plan, len(objectives)), map[Key]*account{}, nil
+	same := make([]bool, max(len(objectives), len(l.objectives)))
+	for i := range objectives {
+		o := &objectives[i]
+		same[i] = i < len(l.objectives) && o.Equal(&l.objectives[i])
+		switch {
+		case same[i]:
+			next.plans[i] = l.plans[i]
+		case o.Name != "":
+			next.plans[i] = newPlan(o, l.slack)
 		}
 	}
-	l.objectives = objectives
+	var withdrawn []Withdrawn
+	for number, a := range l.inOrder {
+		switch was := &l.objectives[a.Objective]; {
+		case same[a.Objective]:
+			next.accounts[a.Key] = a
+			next.inOrder = append(next.inOrder, a)
+			continue
+		case a.Objective < uint32(len(objectives)) && Identity(&objectives[a.Objective]) == Identity(was):
+			// What this process has put it can take.
+			_, _ = next.Take(a.Key, snapshot.NewReader(l.Put(number, nil)), math.MaxInt64-int64(l.slack.Ahead))
+		}
+		withdrawn = append(withdrawn, l.withdraw(a, &next, now)...)
+	}
+	*l = next
 	return withdrawn
 }
 
-// successors are the states of the conditions that an objective has become, each that of the same condition before.
-func successors(was, becomes *openslo.Objective, states []burn.Alert) []burn.Alert {
-	next := make([]burn.Alert, len(becomes.Conditions))
-	for i := range becomes.Conditions {
-		c := &becomes.Conditions[i]
-		had := slices.IndexFunc(was.Conditions, func(w openslo.Alert) bool {
-			return w.Severity == c.Severity && condition(&w) == condition(c)
-		})
-		if had >= 0 {
-			next[i] = states[had]
+// withdraw ends the burns of an account that is another in the next ledger, as far as nothing there knows of them.
+func (l *Ledger) withdraw(a *account, next *Ledger, now int64) []Withdrawn {
+	var withdrawn []Withdrawn
+	for i, s := range l.plans[a.Objective].severities {
+		e := a.episodes[i]
+		if !e.firing || next.goesOn(a.Key, s.name) {
+			continue
 		}
+		withdrawn = append(withdrawn, Withdrawn{
+			Key: a.Key, Condition: s.conditions[0], Onset: e.onset, Interruptions: e.interruptions, Reading: l.read(a, now),
+		})
 	}
-	return next
+	return withdrawn
 }
 
-// keys are those of all accounts, in their order.
-func (l *Ledger) keys() []Key {
-	return slices.SortedFunc(maps.Keys(l.accounts), func(a, b Key) int {
-		return cmp.Or(cmp.Compare(a.Objective, b.Objective), cmp.Compare(a.Group, b.Group))
-	})
+// goesOn says whether a burn that was announced still has an alert that fires. If not, it is forgotten.
+func (l *Ledger) goesOn(key Key, severity string) bool {
+	a := l.accounts[key]
+	if a == nil {
+		return false
+	}
+	a.changed, a.rests = true, false
+	for i, s := range l.plans[key.Objective].severities {
+		if s.name != severity {
+			continue
+		}
+		for _, c := range s.conditions {
+			if a.alerts[c].Firing {
+				return true
+			}
+		}
+		a.episodes[i].firing = false
+	}
+	return false
 }

@@ -71,3 +71,19 @@ func TestABurnOfAnObjectiveThatIsGoneIsWithdrawnOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestAConditionMayAskForMoreEventsThanItsObjective(t *testing.T) {
+	page, ticket := alert("page", time.Minute, 5*time.Second, 2), alert("ticket", time.Minute, 5*time.Second, 2)
+	page.LeastEvents = 50
+	o := objective(page, ticket)
+	o.LeastEvents = 20
+	l := New([]openslo.Objective{o}, slack)
+	started := map[string]int64{}
+	for now := 1000 * second; now < 1060*second; now += second {
+		l.Add(Key{}, now, false, 1)
+		for _, tr := range l.Evaluate(now) {
+			started[o.Conditions[tr.Condition].Severity] = (now - 1000*second) / second
+		}
+	}
+	assert.Equal(t, map[string]int64{"ticket": 19, "page": 49}, started)
+}

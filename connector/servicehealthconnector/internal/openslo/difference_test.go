@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 )
 
@@ -47,7 +48,7 @@ func TestWhatCountsTheSame(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before, after := load(t, was), load(t, test.now)
-			assert.Equal(t, test.counted, before[0].Identity() != after[0].Identity())
+			assert.Equal(t, test.counted, ledger.Identity(&before[0]) != ledger.Identity(&after[0]))
 			var want openslo.Difference
 			if test.change {
 				want.Changed = []string{"one"}

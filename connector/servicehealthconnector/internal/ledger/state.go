@@ -1,0 +1,112 @@
+package ledger
+
+import (
+	"math"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/burn"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/snapshot"
+)
+
+// Len is the number of accounts. They are numbered in the order in which they were opened, and none is ever closed.
+func (l *Ledger) Len() int { return len(l.inOrder) }
+
+// Changed says whether the account with a number has changed since it was last put, and which one it is.
+func (l *Ledger) Changed(number int) (Key, bool) {
+	a := l.inOrder[number]
+	return a.Key, a.changed
+}
+
+// Put appends the state of the account with a number. It then counts as unchanged.
+func (l *Ledger) Put(number int, b []byte) []byte {
+	a := l.inOrder[number]
+	a.changed = false
+	b = snapshot.Uint(snapshot.Uint(b, a.total.Good), a.total.Bad)
+	b = snapshot.Float(snapshot.Float(b, a.rest[0]), a.rest[1])
+	b = a.meter.Put(b)
+	p := &l.plans[a.Objective]
+	b = snapshot.Uint(b, uint64(len(a.alerts)))
+	for i, c := range p.conditions {
+		b = snapshot.Uint(snapshot.Uint(b, uint64(c.Long)), uint64(c.Short))
+		b = a.alerts[i].Put(snapshot.Float(b, c.Rate))
+	}
+	b = snapshot.Uint(b, uint64(len(a.episodes)))
+	for i, e := range a.episodes {
+		b = snapshot.Bool(snapshot.Text(b, p.severities[i].name), e.firing)
+		b = snapshot.Uint(snapshot.Uint(b, uint64(e.onset)), e.interruptions)
+		b = snapshot.Uint(snapshot.Bool(b, e.silent), uint64(e.since))
+	}
+	return b
+}
+
+// Touch makes the account with a number count as changed: what was put did not get to where it should.
+func (l *Ledger) Touch(number int) { l.inOrder[number].changed = true }
+
+// Take opens an account that is not open yet with the state that was put, if it can be read, and returns its number. Of windows and
+// alerts that the objective had not then, there is nothing to take; a burn whose alerts are gone ends with the next
+// evaluation. What would be later than the present is left out.
+func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
+	p := &l.plans[key.Objective]
+	a := &account{
+		Key: key, meter: burn.NewMeter(p.form), alerts: make([]burn.Alert, len(p.conditions)), episodes: make([]episode, len(p.severities)),
+	}
+	a.total = burn.Count{Good: r.Uint(), Bad: r.Uint()}
+	a.rest = [2]float64{r.Float(), r.Float()}
+	for _, rest := range a.rest {
+		if !(math.Abs(rest) <= 1) {
+			r.Refuse(snapshot.ErrNumber)
+		}
+	}
+	a.meter.Take(r, present+int64(l.slack.Ahead))
+	for range r.Len() {
+		var alert burn.Alert
+		long, short, rate := r.Time(), r.Time(), r.Float()
+		alert.Take(r)
+		for i, c := range p.conditions {
+			if int64(c.Long) == long && int64(c.Short) == short && c.Rate == rate {
+				a.alerts[i] = alert
+			}
+		}
+	}
+	for range r.Len() {
+		name := r.Text()
+		e := episode{firing: r.Bool(), onset: r.Time(), interruptions: r.Uint(), silent: r.Bool(), since: r.Time()}
+		for i := range p.severities {
+			if p.severities[i].name == name {
+				a.episodes[i] = e
+			}
+		}
+	}
+	if err := r.Err(); err != nil {
+		return 0, err
+	}
+	l.accounts[key] = a
+	l.inOrder = append(l.inOrder, a)
+	return len(l.inOrder) - 1, nil
+}
+
+// Carry takes over what another ledger has counted for objectives of the same identity. group says which group of an objective
+// here is the one that has a key there; false if it is not wanted. No account of these may be open yet.
+func (l *Ledger) Carry(from *Ledger, group func(was Key, objective uint32) (uint32, bool)) error {
+	here := map[ID]uint32{}
+	for i := range l.objectives {
+		here[Identity(&l.objectives[i])] = uint32(i) // nobody has four billion objectives
+	}
+	l.refused, l.present, l.began = from.refused, from.present, from.began
+	for number, a := range from.inOrder {
+		objective, ok := here[Identity(&from.objectives[a.Objective])]
+		if !ok {
+			continue
+		}
+		to, wanted := group(a.Key, objective)
+		if !wanted {
+			continue
+		}
+		changed := a.changed
+		taken, err := l.Take(Key{objective, to}, snapshot.NewReader(from.Put(number, nil)), math.MaxInt64-int64(l.slack.Ahead))
+		if err != nil {
+			return err
+		}
+		l.inOrder[taken].changed = changed
+	}
+	return nil
+}
