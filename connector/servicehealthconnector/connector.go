@@ -63,6 +63,7 @@ type shared struct {
 	loader    *loader
 	telemetry *metadata.TelemetryBuilder
 	disabled  []string
+	storage   *component.ID
 	clock     engine.WallClock
 
 	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each batch.
@@ -115,7 +116,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	if err != nil {
 		return nil, err
 	}
-	s := &shared{registry: r, id: set.ID, logger: set.Logger, loader: load, telemetry: telemetry}
+	s := &shared{registry: r, id: set.ID, logger: set.Logger, loader: load, telemetry: telemetry, storage: cfg.Storage}
 	for name, m := range cfg.Metrics {
 		if !m.Enabled {
 			s.disabled = append(s.disabled, name)
@@ -136,6 +137,8 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		EventTime:         cfg.Clock == clockEvent,
 		Objectives:        objectives,
 		Binder:            binder,
+		SnapshotInterval:  cfg.SLO.SnapshotInterval,
+		Logger:            set.Logger,
 		Scope:             metadata.ScopeName,
 		Version:           set.BuildInfo.Version,
 	}, s)
@@ -147,16 +150,21 @@ func (i *instance) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: false}
 }
 
-// Start tells the engine the time from now on, unless another instance does so already.
-func (i *instance) Start(context.Context, component.Host) error {
+// Start tells the engine the time from now on, unless another instance does so already. The first one goes on with the state in the
+// storage.
+func (i *instance) Start(ctx context.Context, host component.Host) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.running++; i.running == 1 {
+	if i.running == 0 {
 		if i.started.IsZero() {
 			i.started = time.Now()
 		}
+		if err := i.restore(ctx, host); err != nil {
+			return err
+		}
 		i.ticker = i.tick()
 	}
+	i.running++
 	return nil
 }
 
@@ -193,6 +201,7 @@ func (i *instance) Shutdown(ctx context.Context) error {
 	if started {
 		i.running--
 	}
+	last := i.running == 0
 	ticker := i.ticker
 	i.mu.Unlock()
 	defer i.leave()
@@ -205,6 +214,9 @@ func (i *instance) Shutdown(ctx context.Context) error {
 		return fmt.Errorf("what is being sent has not ended: %w", err)
 	}
 	i.engine.Drain(ctx, i.now())
+	if last {
+		return i.engine.Release(ctx)
+	}
 	return nil
 }
 
@@ -347,6 +359,12 @@ func (s *shared) observe() error {
 		}},
 		{s.telemetry.RegisterServiceHealthSeriesHeldCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.Series))
+		}},
+		{s.telemetry.RegisterServiceHealthSnapshotsCallback, func(st engine.Stats, o metric.Int64Observer) {
+			if st.Saves {
+				o.Observe(int64(st.Saved), metric.WithAttributes(attribute.String("outcome", "success")))
+				o.Observe(int64(st.NotSaved), metric.WithAttributes(attribute.String("outcome", "failure")))
+			}
 		}},
 		{s.telemetry.RegisterServiceHealthEventsLateCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.LateEvents))

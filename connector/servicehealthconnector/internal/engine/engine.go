@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
@@ -77,6 +78,9 @@ type Settings struct {
 	EventTime  bool
 	Objectives []openslo.Objective
 	Binder     *sli.Binder
+	// SnapshotInterval is how often the state is saved, if there is a store for it.
+	SnapshotInterval time.Duration
+	Logger           *zap.Logger
 	// Scope and Version name the emitter.
 	Scope, Version string
 }
@@ -115,8 +119,10 @@ type Engine struct {
 	started, ticked, flushed int64
 	past                     *usual.Past
 	viewedAt, forgotten      int64
-	dependencies             *dependencies
-	diagnoser                *diagnoser
+	// state is what is saved; nil if there is no store.
+	state        atomic.Pointer[state]
+	dependencies *dependencies
+	diagnoser    *diagnoser
 
 	changes   changes
 	admission *dependency.Admission
@@ -366,6 +372,9 @@ func (e *Engine) start(now int64) {
 		e.series.Begin(now)
 		e.started, e.ticked, e.flushed = now, now, now
 		e.dependencies = newDependencies(e.settings, now)
+		e.mu.Lock()
+		e.objectives.ledger.Begin(now)
+		e.mu.Unlock()
 	}
 }
 
@@ -390,7 +399,8 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 	if due > now {
 		horizon = now
 	}
-	events, metrics := e.tell(now, horizon)
+	events, metrics, urgent := e.tell(now, horizon)
+	e.keep(ctx, now, urgent || metrics != nil)
 	if events.Len() > 0 {
 		e.sink.Logs(ctx, events.Logs())
 	}
@@ -435,11 +445,12 @@ func (e *Engine) sweep(now, due int64) {
 	}
 }
 
-// tell collects the events that are due and, at the end of a flush interval, the metrics.
-func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
+// tell collects the events that are due and, at the end of a flush interval, the metrics. It says whether any event is about an
+// objective.
+func (e *Engine) tell(now, horizon int64) (events *report.Events, metrics *report.Metrics, urgent bool) {
 	// A timer comes a little early or late, which must not put off a flush by a whole tick.
 	flush := now-e.flushed >= int64(e.settings.FlushInterval-tick/2)
-	events := report.NewEvents(e.settings.Scope, e.settings.Version)
+	events = report.NewEvents(e.settings.Scope, e.settings.Version)
 	fresh := e.admission.Fresh()
 	slices.SortFunc(fresh, func(a, b dependency.Edge) int {
 		return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee), cmp.Compare(a.Type, b.Type))
@@ -453,18 +464,18 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	e.dependencies.look(now, events, e.names, &e.changes)
 	e.diagnoser.look(now, events, e.names, &e.changes)
 	e.mu.Lock()
-	e.objectives.tell(now, horizon, events, e.names, &e.changes)
+	urgent = e.objectives.tell(now, horizon, events, e.names, &e.changes)
 	e.mu.Unlock()
 	if !flush {
-		return events, nil
+		return events, nil, urgent
 	}
-	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now), e.settings.Delta)
+	metrics = report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now), e.settings.Delta)
 	e.flushed = now
 	e.flush(now, metrics)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.objectives.read(horizon, metrics, e.names)
-	return events, metrics
+	return events, metrics, urgent
 }
 
 // flush adds what is to be told of dependencies.
@@ -540,6 +551,9 @@ type Stats struct {
 	EdgesRefused uint64
 	// LateEvents is how many SLI events came too late for their bucket.
 	LateEvents uint64
+	// Saved and NotSaved are how often the state was saved, and could not be; Saves says that it should be.
+	Saves           bool
+	Saved, NotSaved uint64
 }
 
 // Stats returns the present state.
@@ -559,6 +573,9 @@ func (e *Engine) Stats() Stats {
 	e.mu.Lock()
 	s.LateEvents = e.objectives.ledger.Refused()
 	e.mu.Unlock()
+	if state := e.state.Load(); state != nil {
+		s.Saves, s.Saved, s.NotSaved = true, state.saved.Load(), state.failed.Load()
+	}
 	return s
 }
 

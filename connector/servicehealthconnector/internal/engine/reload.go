@@ -25,6 +25,7 @@ func (e *Engine) Adopt(ctx context.Context, numbered []openslo.Objective, binder
 	defer e.ticking.Unlock()
 	events := report.NewEvents(e.settings.Scope, e.settings.Version)
 	e.adopt(numbered, binder, now, events)
+	e.keep(ctx, now, events.Len() > 0)
 	if events.Len() > 0 {
 		e.sink.Logs(ctx, events.Logs())
 	}
@@ -64,13 +65,6 @@ func (o *objectives) adopt(numbered []openslo.Objective, binder *sli.Binder, now
 			delete(o.dossiers, key)
 		}
 	}
-	for number := range numbered {
-		switch {
-		case numbered[number].Name == "":
-			delete(o.since, uint32(number))
-		case number >= len(o.documents) || o.documents[number].Name == "":
-			o.since[uint32(number)] = time.Unix(0, now)
-		}
-	}
-	o.documents, o.binder, o.step = numbered, binder, burn.Step(windows(numbered)...)
+	o.ledger.Begin(now)
+	o.documents, o.ids, o.binder, o.step = numbered, identities(numbered), binder, burn.Step(windows(numbered)...)
 }

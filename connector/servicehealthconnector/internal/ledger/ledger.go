@@ -28,6 +28,8 @@ type Ledger struct {
 	// present is the latest time that was told, in nanoseconds since the epoch, and began the first one for which windows
 	// were asked; 0 before that.
 	present, began int64
+	// since is when accounts that are opened from now on began.
+	since int64
 }
 
 // plan is what the accounts of one objective have in common.
@@ -54,7 +56,9 @@ type account struct {
 	meter    *burn.Meter
 	alerts   []burn.Alert
 	episodes []episode
-	total    burn.Count
+	// since is from when on total counts.
+	since int64
+	total burn.Count
 	// rest is the part of sampled counts that is less than an event, so that rounding does not add up.
 	rest [2]float64
 	// changed says that something is otherwise than when the account was last put.
@@ -124,6 +128,9 @@ func newPlan(o *openslo.Objective, slack burn.Slack) plan {
 	return p
 }
 
+// Begin says from when on accounts count that are opened after this, in nanoseconds since the epoch.
+func (l *Ledger) Begin(now int64) { l.since = now }
+
 // Add counts an event that stands for count events, at a time in nanoseconds since the epoch. It is false if that came too
 // late, or if count is no number that a sampled event could stand for; then nothing changes but the number of refusals. It is also false
 // in maintenance.
@@ -178,14 +185,23 @@ func (l *Ledger) Refused() uint64 { return l.refused }
 func (l *Ledger) account(key Key) *account {
 	a := l.accounts[key]
 	if a == nil {
-		p := &l.plans[key.Objective]
-		a = &account{
-			Key: key, meter: burn.NewMeter(p.form), alerts: make([]burn.Alert, len(p.conditions)), episodes: make([]episode, len(p.severities)),
-		}
-		l.accounts[key] = a
-		l.inOrder = append(l.inOrder, a)
+		a = l.newAccount(key)
+		l.open(a)
 	}
 	return a
+}
+
+func (l *Ledger) newAccount(key Key) *account {
+	p := &l.plans[key.Objective]
+	return &account{
+		Key: key, meter: burn.NewMeter(p.form), alerts: make([]burn.Alert, len(p.conditions)), episodes: make([]episode, len(p.severities)),
+		since: l.since,
+	}
+}
+
+func (l *Ledger) open(a *account) {
+	l.accounts[a.Key] = a
+	l.inOrder = append(l.inOrder, a)
 }
 
 // Kind is what is announced.
@@ -331,8 +347,9 @@ func (l *Ledger) transition(a *account, kind Kind, condition int, now int64) Tra
 // Reading is where an account stands.
 type Reading struct {
 	Key
-	// Total counts since the start.
+	// Total counts since Since, in nanoseconds since the epoch.
 	Total burn.Count
+	Since int64
 	// Budget is what counts in the objective's window: events or, where it judges them, slices.
 	Budget burn.Budget
 	// Known says whether the objective's window has any data; if not, the next two mean nothing.
@@ -374,7 +391,7 @@ func (l *Ledger) read(a *account, now int64) Reading {
 	o, p := &l.objectives[a.Objective], &l.plans[a.Objective]
 	budget := a.meter.Budget(now)
 	r := Reading{
-		Key: a.Key, Total: a.total, Budget: budget, Coverage: budget.Coverage, Exhaustion: math.Inf(1), rolls: o.Calendar == nil,
+		Key: a.Key, Total: a.total, Since: a.since, Budget: budget, Coverage: budget.Coverage, Exhaustion: math.Inf(1), rolls: o.Calendar == nil,
 	}
 	if rate, ok := budget.Rate(o.Target); ok {
 		r.Known, r.Remaining = true, 1-rate

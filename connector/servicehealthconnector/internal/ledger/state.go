@@ -1,11 +1,14 @@
 package ledger
 
 import (
+	"errors"
 	"math"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/burn"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/snapshot"
 )
+
+var errOpen = errors.New("there is such an account already")
 
 // Len is the number of accounts. They are numbered in the order in which they were opened, and none is ever closed.
 func (l *Ledger) Len() int { return len(l.inOrder) }
@@ -20,6 +23,7 @@ func (l *Ledger) Changed(number int) (Key, bool) {
 func (l *Ledger) Put(number int, b []byte) []byte {
 	a := l.inOrder[number]
 	a.changed = false
+	b = snapshot.Uint(b, uint64(a.since))
 	b = snapshot.Uint(snapshot.Uint(b, a.total.Good), a.total.Bad)
 	b = snapshot.Float(snapshot.Float(b, a.rest[0]), a.rest[1])
 	b = a.meter.Put(b)
@@ -45,10 +49,11 @@ func (l *Ledger) Touch(number int) { l.inOrder[number].changed = true }
 // alerts that the objective had not then, there is nothing to take; a burn whose alerts are gone ends with the next
 // evaluation. What would be later than the present is left out.
 func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
-	p := &l.plans[key.Objective]
-	a := &account{
-		Key: key, meter: burn.NewMeter(p.form), alerts: make([]burn.Alert, len(p.conditions)), episodes: make([]episode, len(p.severities)),
+	if l.accounts[key] != nil {
+		return 0, errOpen
 	}
+	p, a := &l.plans[key.Objective], l.newAccount(key)
+	a.since = r.Time()
 	a.total = burn.Count{Good: r.Uint(), Bad: r.Uint()}
 	a.rest = [2]float64{r.Float(), r.Float()}
 	for _, rest := range a.rest {
@@ -79,8 +84,7 @@ func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
 	if err := r.Err(); err != nil {
 		return 0, err
 	}
-	l.accounts[key] = a
-	l.inOrder = append(l.inOrder, a)
+	l.open(a)
 	return len(l.inOrder) - 1, nil
 }
 
@@ -91,7 +95,7 @@ func (l *Ledger) Carry(from *Ledger, group func(was Key, objective uint32) (uint
 	for i := range l.objectives {
 		here[Identity(&l.objectives[i])] = uint32(i) // nobody has four billion objectives
 	}
-	l.refused, l.present, l.began = from.refused, from.present, from.began
+	l.refused, l.present, l.began, l.since = from.refused, from.present, from.began, from.since
 	for number, a := range from.inOrder {
 		objective, ok := here[Identity(&from.objectives[a.Objective])]
 		if !ok {

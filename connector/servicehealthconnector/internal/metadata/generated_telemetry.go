@@ -35,6 +35,7 @@ type TelemetryBuilder struct {
 	ServiceHealthEventsNotJudged   metric.Int64ObservableCounter
 	ServiceHealthLinksUnmatched    metric.Int64ObservableCounter
 	ServiceHealthSeriesHeld        metric.Int64ObservableGauge
+	ServiceHealthSnapshots         metric.Int64ObservableCounter
 	ServiceHealthSpans             metric.Int64ObservableCounter
 	ServiceHealthSpansHeld         metric.Int64ObservableGauge
 	ServiceHealthSpansRefused      metric.Int64ObservableCounter
@@ -148,6 +149,21 @@ func (builder *TelemetryBuilder) RegisterServiceHealthSeriesHeldCallback(cb metr
 		cb(ctx, &observerInt64{inst: builder.ServiceHealthSeriesHeld, obs: o})
 		return nil
 	}, builder.ServiceHealthSeriesHeld)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterServiceHealthSnapshotsCallback sets callback for observable ServiceHealthSnapshots metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthSnapshotsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthSnapshots, obs: o})
+		return nil
+	}, builder.ServiceHealthSnapshots)
 	if err != nil {
 		return err
 	}
@@ -285,6 +301,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_service_health_series_held",
 		metric.WithDescription("Series of metrics whose last point is remembered for objectives (`slo.max_series`). [Alpha]"),
 		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ServiceHealthSnapshots, err = builder.meter.Int64ObservableCounter(
+		"otelcol_service_health_snapshots",
+		metric.WithDescription("How often the state was saved, and could not be. Only with a storage. [Alpha]"),
+		metric.WithUnit("{snapshot}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ServiceHealthSpans, err = builder.meter.Int64ObservableCounter(

@@ -81,6 +81,8 @@ type Blamed struct {
 // Reading is where an objective stands.
 type Reading struct {
 	Objective
+	// Good, Bad and what was blamed count since Since, in nanoseconds since the epoch; 0 if that is since the start.
+	Since      int64
 	Good, Bad  uint64
 	Target     float64
 	Windows    []Rate
@@ -91,8 +93,6 @@ type Reading struct {
 	Known  bool
 	Alerts []Alert
 	Blamed []Blamed
-	// Since is when it began to be counted, if that was after the start of all else.
-	Since time.Time
 }
 
 // Rate is the burn rate over a window.
@@ -207,13 +207,13 @@ func (m *Metrics) Objective(r Reading) {
 		outcome string
 		n       uint64
 	}{{"good", r.Good}, {"bad", r.Bad}} {
-		p := m.sumSince(sloEvents, r.Since)
+		p := m.sumOf(sloEvents, r.Since)
 		p.SetIntValue(int64(o.n))
 		putObjective(p.Attributes(), r.Objective)
 		p.Attributes().PutStr("outcome", o.outcome)
 	}
 	for _, b := range r.Blamed {
-		p := m.sumSince(sloBlamed, r.Since)
+		p := m.sumOf(sloBlamed, r.Since)
 		p.SetIntValue(int64(math.Round(b.Events)))
 		a := p.Attributes()
 		putObjective(a, r.Objective)
@@ -263,11 +263,11 @@ func (m *Metrics) sum(k Declaration) pmetric.NumberDataPoint {
 	return p
 }
 
-// sumSince is the next point of a sum that began with the others, or else at a time of its own.
-func (m *Metrics) sumSince(k Declaration, since time.Time) pmetric.NumberDataPoint {
+// sumOf is a sum that may have begun before this process did.
+func (m *Metrics) sumOf(k Declaration, since int64) pmetric.NumberDataPoint {
 	p := m.sum(k)
-	if !since.IsZero() {
-		p.SetStartTimestamp(pcommon.NewTimestampFromTime(since))
+	if since > 0 {
+		p.SetStartTimestamp(pcommon.Timestamp(since))
 	}
 	return p
 }

@@ -140,6 +140,15 @@ func (b *Binder) GroupValues(objective, group uint32) []string {
 	return b.groups[objective].values(group)
 }
 
+// Group is the inverse of GroupValues: the number of the group that has these values, which may be new. It is false if the objective
+// has other attributes to group by, or no room for the group.
+func (b *Binder) Group(objective uint32, values []string) (uint32, bool) {
+	if int(objective) >= len(b.groups) {
+		return 0, false
+	}
+	return b.groups[objective].number(values)
+}
+
 // compiler collects what can't be compiled.
 type compiler struct {
 	spans    ottl.Parser[*ottlspan.TransformContext]

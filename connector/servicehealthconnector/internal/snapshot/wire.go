@@ -162,8 +162,8 @@ func (r *Reader) Bool() bool {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal appends the checksum of b[from:].
-func seal(b []byte, from int) []byte {
+// Seal completes a value that begins at from, by its checksum.
+func Seal(b []byte, from int) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[from:], castagnoli))
 }
 
