@@ -1,10 +1,16 @@
 package servicehealthconnector
 
 import (
+	"context"
 	"math"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -196,6 +202,100 @@ func logsOf(records []record) plog.Logs {
 		}
 	}
 	return ld
+}
+
+// The traces of bad events are named as far as records, or the exemplars of points, name them: only those of bad values.
+func TestBadEventsNameTheirTraces(t *testing.T) {
+	for name, want := range map[string]string{"log_records": "bad", "histogram_at_edge": "slow"} {
+		t.Run(name, func(t *testing.T) {
+			var in input
+			read(t, "testdata/"+name+"/input.yaml", &in)
+			cfg := createDefaultConfig().(*Config)
+			cfg.Clock = clockEvent
+			cfg.SLO.Documents = in.Documents
+			var all allSignals
+			all.start(t, settings(""), cfg)
+			for _, b := range in.Batches {
+				all.metrics(t, metricsOf(b.Points))
+				all.logs(t, logsOf(b.Records))
+			}
+			all.stop(t)
+			events := all.events.AllLogs()
+			require.NotEmpty(t, events)
+			for _, ld := range events {
+				for _, r := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+					ids, ok := r.Attributes().Get("slo.bad_events.trace_ids")
+					require.True(t, ok)
+					assert.Equal(t, []any{traceID(want).String()}, ids.Slice().AsRaw())
+				}
+			}
+		})
+	}
+}
+
+// The points of a batch are counted once, however many pipelines the connector is in, and wherever its time comes from.
+func TestMetricsByTheWallClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := createDefaultConfig().(*Config)
+		cfg.SLO.MaxSeries = 2
+		var in input
+		read(t, "testdata/sum_cumulative/input.yaml", &in)
+		cfg.SLO.Documents = in.Documents
+		telemetry := componenttest.NewTelemetry()
+		defer func() { assert.NoError(t, telemetry.Shutdown(context.Background())) }()
+		set := settings("")
+		set.TelemetrySettings = telemetry.NewTelemetrySettings()
+		var all allSignals
+		all.start(t, set, cfg)
+		time.Sleep(time.Second)
+		began := time.Now()
+		send := func(outcome string, value int64) {
+			time.Sleep(time.Second)
+			md := metricsOf([]point{{Service: "worker", Metric: "jobs.done", Value: int(value), Attributes: map[string]any{"outcome": outcome}}})
+			p := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).Sum().DataPoints().At(0)
+			p.SetStartTimestamp(pcommon.NewTimestampFromTime(began))
+			p.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+			all.metrics(t, md)
+		}
+		told := func() map[string]int64 {
+			var e expected
+			e.put(telemetry, "otelcol_service_health_series_held")
+			e.put(telemetry, "otelcol_service_health_events_not_judged")
+			return e.Telemetry
+		}
+		send("ok", 5)
+		send("ok", 7)
+		send("failed", 1)
+		send("skipped", 10)
+		assert.Equal(t, map[string]int64{"series_held": 2, "events_not_judged too_many_series": 1}, told())
+		time.Sleep(50 * time.Minute)
+		send("ok", 8)
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		assert.Equal(t, map[string]int64{"series_held": 1, "events_not_judged too_many_series": 1}, told(), "the silent ones are forgotten")
+		send("failed", 100) // Of which nobody knows when.
+		send("failed", 101)
+		all.stop(t)
+		var got expected
+		describe(all.told.AllMetrics()[len(all.told.AllMetrics())-1], &got)
+		assert.Contains(t, got.SLO, "slo.events slo.name=jobs slo.service=worker outcome=good = 8")
+		assert.Contains(t, got.SLO, "slo.events slo.name=jobs slo.service=worker outcome=bad = 2")
+	})
+}
+
+// Points and records of other services cost a look-up for each resource, and no memory.
+func TestOtherServicesPointsNeedNoMemory(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.SLO.Documents = append(everyWay("metrics"), documents(1)...)
+	c, err := NewFactory().CreateMetricsToMetrics(t.Context(), settings(""), cfg, consumertest.NewNop())
+	require.NoError(t, err)
+	md := metricsOf([]point{{Service: "another", Metric: "m", Value: 1, Repeat: 1000}, {Metric: "m", Type: "gauge", Value: 1.5, Repeat: 1000}})
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		if err := c.ConsumeMetrics(t.Context(), md); err != nil {
+			t.Error(err)
+		}
+	}), 2.0)
+	require.NoError(t, c.Shutdown(t.Context()))
 }
 
 // Whatever comes in, nothing panics and the input is not touched.
