@@ -181,7 +181,7 @@ func TestVoidMeasures(t *testing.T) {
 		"exclusion fails":   {Indicator: openslo.Indicator{Good: expression(`true`)}, Exclude: expression(`Int(attributes["text"]) + Duration("1s") == 1`)},
 		"good is not known": {Indicator: openslo.Indicator{Good: expression(`Int(attributes["text"]) + Duration("1s") == 1`)}},
 	} {
-		o.Indicator.Signal, o.Indicator.Service = openslo.Metrics, openslo.Service{Name: "front"}
+		o.Name, o.Indicator.Signal, o.Indicator.Service = name, openslo.Metrics, openslo.Service{Name: "front"}
 		got, relevant, err := compiled(t, o).Points(front)[0].Judge(t.Context(), tctx)
 		assert.True(t, relevant, name)
 		assert.Equal(t, name != "excluded", err != nil, name)
