@@ -103,10 +103,11 @@ func (a *Alert) Burns() bool { return a.Firing && !a.Calm }
 // Rest makes time stand still, as a window without data does.
 func (a *Alert) Rest() { a.seen = 0 }
 
-// isEnough says whether a burn may start by the number of events in the long window.
+// isEnough says whether a burn may start by the number of events in the long window, and by how far back the first of them is: as
+// far as the short window is long, at least.
 func (c Condition) isEnough(m *Meter, now int64) bool {
 	events := m.Events(c.Long, now)
-	return events.Bad >= leastBad && events.Total() >= c.LeastEvents
+	return events.Bad >= leastBad && events.Total() >= c.LeastEvents && m.oldest(c.Long, now) <= now-int64(c.Short)
 }
 
 // reached says whether the count burns as fast as the condition says. It multiplies where a rate would be divided, and so is exact:

@@ -353,6 +353,17 @@ func (m *Meter) IsRegular(c Condition, now int64) bool {
 	return room > 0 && 10*have >= 9*room
 }
 
+// oldest is the start of the first bucket of the window that has any event; now if none has.
+func (m *Meter) oldest(window time.Duration, now int64) int64 {
+	oldest := now
+	find(m.rings, window).each(m.end(now), func(start int64, n Count) {
+		if n != (Count{}) {
+			oldest = start
+		}
+	})
+	return oldest
+}
+
 // onset is the start, in nanoseconds since the epoch, of the first bucket of the burn that a condition finds now; or now if no
 // bucket burns by itself. Seen backwards, a burn begins where the buckets before it have been calm for as long as the short
 // window is, which is also what ends an alert; without this, a mishap at the far end of the long window would be taken for

@@ -164,7 +164,7 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 			Remaining: t.Reading.Remaining, Exhaustion: t.Reading.Exhaustion,
 			Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now), Runbook: alert.Runbook,
 		}
-		if document.LeastEvents > 0 {
+		if cmp.Or(alert.LeastEvents, document.LeastEvents) > 0 {
 			started.OfOne = 0 // It was asked for enough of them.
 		}
 		var first uint32

@@ -45,15 +45,35 @@ func TestOneEventOfFew(t *testing.T) {
 	assert.Equal(t, []string{"page started@1061 since 1050"}, told(t, o, 1000, 1070, few), "two in ten of the last minute's 60")
 	o.LeastEvents = 61
 	assert.Empty(t, told(t, o, 1000, 1070, few))
-	o.LeastEvents = 60
-	assert.Len(t, told(t, o, 1000, 1070, few), 1)
+	o.Conditions[0].LeastEvents = 60
+	assert.Len(t, told(t, o, 1000, 1070, few), 1, "the condition's own goes before")
 
 	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
-	l.AddCounts(Key{}, 1000*second, 18, 2)
+	l.AddCounts(Key{}, 990*second, 18, 2)
 	l.AddCounts(Key{}, 1001*second, 18, 22)
 	transitions := l.Evaluate(1001 * second)
 	require.Len(t, transitions, 1)
 	assert.InDelta(t, 1.0/60/0.1, transitions[0].OfOne, 1e-9)
+}
+
+// Right after the first event the long window knows no more than the short one.
+func TestABurnTakesSomePast(t *testing.T) {
+	o := objective(alert("page", time.Minute, 5*time.Second, 2))
+	mishap := func(at int64) (uint64, uint64) {
+		if at < 1002 {
+			return 0, 3
+		}
+		return 10, 0
+	}
+	assert.Empty(t, told(t, o, 1000, 1100, mishap), "six bad events of which one cannot tell whether they are few")
+	assert.Equal(t, []string{"page started@1005 since 1000"}, told(t, o, 1000, 1100, func(int64) (uint64, uint64) { return 5, 5 }))
+	sparse := func(at int64) (uint64, uint64) {
+		if at%17 == 0 {
+			return 0, 1
+		}
+		return 0, 0
+	}
+	assert.Equal(t, []string{"page started@1020 since 1003"}, told(t, o, 1000, 1060, sparse), "of little traffic not much of it is asked for")
 }
 
 // A burn that comes and goes is announced once, and what one of two conditions of a severity bridges is no interruption.

@@ -55,6 +55,7 @@ func TestTransitionsComeInOneOrder(t *testing.T) {
 			alert("note", 20*time.Second, 5*time.Second, 3),
 		)}, slack)
 		for group := range uint32(8) {
+			l.Add(Key{Group: group}, 990*second, true, 1)
 			l.Add(Key{Group: group}, 1000*second, false, 10)
 		}
 		transitions := l.Evaluate(1000 * second)
