@@ -40,7 +40,8 @@ func BenchmarkConsume(b *testing.B) {
 	}
 }
 
-// BenchmarkOthersObjectives measures a span while most objectives are those of services that are not seen: ten of 10, or of 10,000.
+// BenchmarkOthersObjectives measures a span while most objectives are those of services that are not seen: ten of 10, or of
+// 10,000.
 func BenchmarkOthersObjectives(b *testing.B) {
 	for _, objectives := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("%d objectives", objectives), func(b *testing.B) {
@@ -66,8 +67,8 @@ func BenchmarkOthersObjectives(b *testing.B) {
 	}
 }
 
-// BenchmarkConsumeMetrics measures a point of a cumulative histogram, of which a request has a thousand: of a service without objectives, of
-// one with objectives on another metric, and of one with three on this.
+// BenchmarkConsumeMetrics measures a point of a cumulative histogram, of which a request has a thousand: of a service without
+// objectives, of one with objectives on another metric, and of one with three on this.
 func BenchmarkConsumeMetrics(b *testing.B) {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Clock = clockEvent

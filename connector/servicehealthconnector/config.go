@@ -133,8 +133,8 @@ type SLOConfig struct {
 	ReloadInterval time.Duration `mapstructure:"reload_interval"`
 	// Late is how late an event may still enter its own bucket.
 	Late time.Duration `mapstructure:"late"`
-	// MaxSeries bounds the series of metrics that objectives count, each once for every objective, at about 200 bytes each. The points of
-	// further ones are not judged.
+	// MaxSeries bounds the series of metrics that objectives count, each once for every objective, at about 200 bytes each. The
+	// points of further ones are not judged.
 	MaxSeries int `mapstructure:"max_series"`
 	// SnapshotInterval is how often the state is saved, if there is a storage for it.
 	SnapshotInterval time.Duration `mapstructure:"snapshot_interval"`

@@ -66,7 +66,8 @@ type shared struct {
 	storage   *component.ID
 	clock     engine.WallClock
 
-	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each batch.
+	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each
+	// batch.
 	firstOfTraces, firstOfMetrics, firstOfLogs atomic.Pointer[instance]
 
 	mu        sync.Mutex
@@ -176,8 +177,8 @@ func (i *instance) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	return nil
 }
 
-// ConsumeMetrics takes in each batch once, as ConsumeTraces does. What this connector tells does not come back: a pipeline of which it
-// is both a receiver and an exporter would be a circle, which the collector refuses.
+// ConsumeMetrics takes in each batch once, as ConsumeTraces does. What this connector tells does not come back: a pipeline of
+// which it is both a receiver and an exporter would be a circle, which the collector refuses.
 func (i *instance) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
 	if i.firstOfMetrics.Load() == i {
 		i.engine.Metrics(ctx, md, i.now())

@@ -102,7 +102,7 @@ func (d *diagnoser) words(f *evidence.Finding, table *names.Table) report.Deviat
 
 // Logs takes in log records. now is as in Traces.
 func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
-	if now = e.at(ctx, recordTimes(ld), now); now == 0 {
+	if now = e.at(ctx, func(into []int64) []int64 { return recordTimes(ld, into) }, now); now == 0 {
 		return
 	}
 	e.intake.RLock()

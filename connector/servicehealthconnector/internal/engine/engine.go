@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"iter"
 	"maps"
 	"math"
 	"runtime"
@@ -50,8 +49,8 @@ const (
 	shardsPerDecider = 4
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
 	viewed = int64(5 * time.Second)
-	// seriesSilence is after how long without a point, in nanoseconds, a series of metrics is forgotten: far longer than anybody waits
-	// between two of them.
+	// seriesSilence is after how long without a point, in nanoseconds, a series of metrics is forgotten: far longer than anybody
+	// waits between two of them.
 	seriesSilence = int64(time.Hour)
 )
 
@@ -188,7 +187,7 @@ func New(settings Settings, sink Sink) *Engine {
 // Traces takes in spans. now is in nanoseconds since the epoch; it counts only where the engine does not follow the time
 // of the telemetry.
 func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
-	if now = e.at(ctx, ends(td), now); now == 0 {
+	if now = e.at(ctx, func(into []int64) []int64 { return ends(td, into) }, now); now == 0 {
 		return
 	}
 	e.intake.RLock()
@@ -230,9 +229,9 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	e.giveBack(b)
 }
 
-// at is the time that counts for a batch whose items have these times: now, unless the engine follows the time of the telemetry. It is
-// 0 if that is not known yet.
-func (e *Engine) at(ctx context.Context, times iter.Seq[int64], now int64) int64 {
+// at is the time that counts for a batch, of whose items times appends the times: now, unless the engine follows the time of the telemetry.
+// It is 0 if that is not known yet.
+func (e *Engine) at(ctx context.Context, times func([]int64) []int64, now int64) int64 {
 	if !e.settings.EventTime {
 		return now
 	}

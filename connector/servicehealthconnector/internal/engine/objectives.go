@@ -117,12 +117,16 @@ func (o *objectives) shortestLong(objective uint32) time.Duration {
 
 // relation is what the culprit is to the objective's service, be the event one of its own spans or one of its callers'.
 func relation(document *openslo.Objective, e *event, table *names.Table) report.Relation {
+	own := e.verdict.Entity == e.service
+	if looksElsewhere(document) {
+		own = isOwn(document, table.EntityOf(e.verdict.Entity))
+	}
 	switch {
 	case e.verdict.Entity == names.None:
 		return report.Unknown
 	case e.verdict.Layer == layer.Platform:
 		return report.Platform
-	case looksElsewhere(document) && isOwn(document, table.EntityOf(e.verdict.Entity)), !looksElsewhere(document) && e.verdict.Entity == e.service:
+	case own:
 		return report.Own
 	default:
 		return report.Dependency

@@ -92,8 +92,8 @@ func (s *Store) Begin(now int64) {
 	}
 }
 
-// Add takes the next point of a series, which comes now, and returns what it counts over and above the last one. A counter that falls
-// has begun anew, as has one with a later start: then the point counts in full. Anything but [Counted] counts nothing.
+// Add takes the next point of a series, which comes now, and returns what it counts over and above the last one. A counter that
+// falls has begun anew, as has one with a later start: then the point counts in full. Anything but [Counted] counts nothing.
 func (s *Store) Add(key Key, p Point, now int64) (Increase, Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,8 +154,8 @@ func (s *Store) Restart(now int64, objectives ...uint32) {
 	maps.DeleteFunc(s.last, func(key Key, _ *last) bool { return others[key.Objective] })
 }
 
-// Forget forgets the series of which nothing came since a time. What comes back after that, with an old start, has been counted up to
-// then: it counts on from its next point.
+// Forget forgets the series of which nothing came since a time. What comes back after that, with an old start, has been counted
+// up to then: it counts on from its next point.
 func (s *Store) Forget(silent int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -72,15 +72,16 @@ func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*
 // asker is an indicator on any signal.
 type asker interface{ regroup(g *groups) }
 
-// index finds what looks at a service. Its lists are complete for their key and never change, so that a stranger's service name costs
-// a look-up and no memory.
+// index finds what looks at a service. Its lists are complete for their key and never change, so that a stranger's service name
+// costs a look-up and no memory.
 type index[L any] struct {
 	// exact has the services that documents name with their namespace, named the others.
 	exact map[openslo.Service]L
 	named map[string]L
 }
 
-// indexOf sorts indicators, which are in the order of their objectives, by service; list makes of those of one service what is looked up.
+// indexOf sorts indicators, which are in the order of their objectives, by service; list makes of those of one service what is
+// looked up.
 func indexOf[I interface{ Objective() uint32 }, L any](objectives []openslo.Objective, all []I, list func([]I) L) index[L] {
 	exact, named := map[openslo.Service][]I{}, map[string][]I{}
 	for _, i := range all {
@@ -183,7 +184,9 @@ func (c *compiler) refuseRaw(o *openslo.Objective) {
 }
 
 // compile compiles the indicator of an objective.
-func compile[K any](c *compiler, parser ottl.Parser[K], words *vocabulary, number uint32, o *openslo.Objective, g *groups) indicator[K] {
+func compile[K any](
+	c *compiler, parser ottl.Parser[K], words *vocabulary, number uint32, o *openslo.Objective, g *groups,
+) indicator[K] {
 	i := &o.Indicator
 	condition := func(e openslo.Expression) *condition[K] {
 		if e.Text == "" {

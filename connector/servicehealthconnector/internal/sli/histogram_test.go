@@ -90,7 +90,8 @@ func TestWrongHistograms(t *testing.T) {
 	}
 }
 
-// observed makes an exponential histogram of values, by the definition of its buckets alone: the smallest whose upper edge is not below.
+// observed makes an exponential histogram of values, by the definition of its buckets alone: the smallest whose upper edge is
+// not below.
 func observed(values []float64, scale int, zero float64) pmetric.ExponentialHistogramDataPoint {
 	h := pmetric.NewExponentialHistogramDataPoint()
 	h.SetScale(int32(scale))
