@@ -47,7 +47,8 @@ func (l *loader) load() ([]openslo.Objective, *sli.Binder, error) {
 	return objectives, binder, nil
 }
 
-// watch looks from time to time whether the documents have changed, until ctx ends. What has to be told then is sent with sending.
+// watch looks from time to time whether the documents have changed, until ctx ends. What has to be told then is sent with
+// sending.
 func (s *shared) watch(ctx, sending context.Context) {
 	looks := time.NewTicker(s.loader.interval)
 	defer looks.Stop()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -65,10 +66,20 @@ type reloading struct {
 }
 
 func newReloading(t *testing.T, documents ...string) *reloading {
+	return newStoring(t, nil, documents...)
+}
+
+// newStoring keeps its state in m, unless that is nil.
+func newStoring(t *testing.T, m *memory, documents ...string) *reloading {
 	r := &reloading{t: t, path: filepath.Join(t.TempDir(), "slo.yaml"), telemetry: componenttest.NewTelemetry()}
 	r.write(documents...)
 	cfg := createDefaultConfig().(*Config)
 	cfg.SLO.Files = []string{r.path}
+	host := componenttest.NewNopHost()
+	if m != nil {
+		id := component.MustNewID("memory")
+		cfg.Storage, host = &id, m
+	}
 	set := settings("")
 	set.TelemetrySettings = r.telemetry.NewTelemetrySettings()
 	var core zapcore.Core
@@ -79,8 +90,8 @@ func newReloading(t *testing.T, documents ...string) *reloading {
 	require.NoError(t, err)
 	toLogs, err := factory.CreateTracesToLogs(t.Context(), set, cfg, &r.logs)
 	require.NoError(t, err)
-	require.NoError(t, toMetrics.Start(t.Context(), componenttest.NewNopHost()))
-	require.NoError(t, toLogs.Start(t.Context(), componenttest.NewNopHost()))
+	require.NoError(t, toMetrics.Start(t.Context(), host))
+	require.NoError(t, toLogs.Start(t.Context(), host))
 	r.consume = toMetrics.ConsumeTraces
 	r.stop = func() {
 		require.NoError(t, toMetrics.Shutdown(context.Background()))
@@ -201,7 +212,7 @@ func TestWrongDocumentsChangeNothing(t *testing.T) {
 		r.serve("a", 100*millisecond)
 		for _, wrong := range []struct{ document, reason string }{
 			{promise("one", "0.3", "1"), "slo.yaml:13: `spec.objectives[0].target`: must be from 0 up to but not including 1"},
-			{strings.Replace(promise("one", "0.3", "0.99"), "SPAN_KIND", "SPAN_KINK", 1), "slo.yaml:11: `spec.indicator.spec.thresholdMetric"},
+			{strings.Replace(promise("one", "0.3", "0.99"), "SPAN_KIND", "SPAN_KINK", 1), "slo.yaml:11: `spec.indicator.spec."},
 			{"- what", "slo.yaml:1: must be a mapping"},
 		} {
 			r.write(wrong.document)
@@ -256,6 +267,29 @@ func TestWhatCountsSomethingElseBeginsAnew(t *testing.T) {
 		r.write(promise("other", "1", "0.75"))
 		r.wait(time.Minute)
 		assert.Empty(t, r.counted())
+	})
+}
+
+// What is saved is what objectives count after a reload.
+func TestAReloadOutlivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{values: map[string][]byte{}}
+		r := newStoring(t, m, promise("stays", "0.3", "0.99"), promise("goes", "0.3", "0.99"))
+		r.serve("a", 100*millisecond)
+		r.wait(25 * time.Second)
+		r.write(promise("comes", "0.3", "0.99"), promise("stays", "0.3", "0.9"))
+		r.wait(10 * time.Second)
+		r.serve("a", 900*millisecond)
+		r.wait(20 * time.Second)
+		r.stop()
+
+		again := newStoring(t, m, promise("goes", "0.3", "0.99"), promise("stays", "0.3", "0.9"), promise("comes", "0.3", "0.99"))
+		defer again.stop()
+		again.serve("b", 100*millisecond)
+		again.wait(31 * time.Second)
+		assert.Equal(t, map[string]int64{
+			"stays a good": 1, "stays a bad": 1, "stays b good": 1, "comes a bad": 1, "comes b good": 1, "goes b good": 1,
+		}, again.counted())
 	})
 }
 

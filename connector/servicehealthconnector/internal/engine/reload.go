@@ -8,10 +8,11 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/snapshot"
 )
 
-// Number returns objectives by the numbers that they are to have, for a binder to be made of and for Adopt. An objective that counts
-// what a present one does keeps that one's number. now is in nanoseconds since the epoch, read after the last call of Adopt.
+// Number returns objectives by the numbers that they are to have, for a binder to be made of and for Adopt. An objective that
+// counts what a present one does keeps that one's number. now is in nanoseconds since the epoch, read after the last call of Adopt.
 func (e *Engine) Number(objectives []openslo.Objective, now int64) []openslo.Objective {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
@@ -19,7 +20,8 @@ func (e *Engine) Number(objectives []openslo.Objective, now int64) []openslo.Obj
 }
 
 // Adopt makes objectives as they were numbered, and a binder of them, the present ones, while telemetry comes in. What those that
-// count the same have counted stays. Spans that are held count toward the objectives that they were judged by, as far as those stay.
+// count the same have counted stays. Spans that are held count toward the objectives that they were judged by, as far as these
+// stay.
 func (e *Engine) Adopt(ctx context.Context, numbered []openslo.Objective, binder *sli.Binder, now int64) {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
@@ -44,13 +46,18 @@ func (e *Engine) adopt(numbered []openslo.Objective, binder *sli.Binder, now int
 	e.roster.same(numbered, func(number uint32) { binder.Inherit(e.binder, number) })
 	e.series.Restart(now, e.roster.others(numbered)...)
 	e.roster.become(numbered)
-	e.objectives.adopt(numbered, binder, now, now-int64(e.settings.TraceWindow), events)
+	closed := e.objectives.adopt(numbered, binder, now, now-int64(e.settings.TraceWindow), events)
 	e.binder = binder
+	if s := e.state.Load(); s != nil {
+		s.forget(closed)
+	}
 }
 
-// adopt makes other objectives the present ones, and tells of the burns that nobody looks at any more.
-func (o *objectives) adopt(numbered []openslo.Objective, binder *sli.Binder, now, horizon int64, events *report.Events) {
-	for _, w := range o.ledger.Adopt(numbered, horizon) {
+// adopt makes other objectives the present ones, and tells of the burns that nobody looks at any more. It returns the accounts that
+// are closed.
+func (o *objectives) adopt(numbered []openslo.Objective, binder *sli.Binder, now, horizon int64, events *report.Events) []account {
+	withdrawn, keys := o.ledger.Adopt(numbered, horizon)
+	for _, w := range withdrawn {
 		alert := &o.documents[w.Objective].Conditions[w.Condition]
 		if alert.AnnounceResolved {
 			events.BurnResolved(report.Resolved{
@@ -60,11 +67,23 @@ func (o *objectives) adopt(numbered []openslo.Objective, binder *sli.Binder, now
 			})
 		}
 	}
-	for key := range o.dossiers {
-		if numbered[key.Objective].Name == "" {
-			delete(o.dossiers, key)
-		}
+	closed := make([]account, len(keys))
+	for i, key := range keys {
+		closed[i] = account{id: o.ids[key.Objective], group: o.binder.GroupValues(key.Objective, key.Group)}
+		delete(o.dossiers, key)
 	}
 	o.ledger.Begin(now)
 	o.documents, o.ids, o.binder, o.step = numbered, identities(numbered), binder, burn.Step(windows(numbered)...)
+	return closed
+}
+
+// forget makes the slots of accounts that are closed those of nobody.
+func (s *state) forget(closed []account) {
+	for i := range closed {
+		name := closed[i].name()
+		if slot, ok := s.slots[name]; ok {
+			delete(s.slots, name)
+			s.leaving, s.free = append(s.leaving, snapshot.Change{Slot: slot}), append(s.free, slot)
+		}
+	}
 }

@@ -18,12 +18,13 @@ type Withdrawn struct {
 	Reading       Reading
 }
 
-// Adopt makes other objectives those of the ledger. The accounts of one that has the same number and identity stay: windows keep what
-// they have counted, and conditions that are the same the state that they are in. All other accounts are closed. now is when the
-// windows end.
+// Adopt makes other objectives those of the ledger. The accounts of one that has the same number and identity stay: windows keep
+// what they have counted, and conditions that are the same the state that they are in. All other accounts are closed. now is when
+// the windows end.
 //
-// It returns the burns that are withdrawn with their conditions or objective, one for each severity of an account.
-func (l *Ledger) Adopt(objectives []openslo.Objective, now int64) []Withdrawn {
+// It returns the burns that are withdrawn with their conditions or objective, one for each severity of an account, and the keys of
+// the accounts that are closed.
+func (l *Ledger) Adopt(objectives []openslo.Objective, now int64) (withdrawn []Withdrawn, closed []Key) {
 	next := *l
 	next.objectives, next.plans, next.accounts, next.inOrder = objectives, make([]plan, len(objectives)), map[Key]*account{}, nil
 	same := make([]bool, max(len(objectives), len(l.objectives)))
@@ -37,34 +38,40 @@ func (l *Ledger) Adopt(objectives []openslo.Objective, now int64) []Withdrawn {
 			next.plans[i] = newPlan(o, l.slack)
 		}
 	}
-	var withdrawn []Withdrawn
 	for number, a := range l.inOrder {
-		switch was := &l.objectives[a.Objective]; {
-		case same[a.Objective]:
+		if same[a.Objective] {
 			next.accounts[a.Key] = a
 			next.inOrder = append(next.inOrder, a)
 			continue
-		case a.Objective < uint32(len(objectives)) && Identity(&objectives[a.Objective]) == Identity(was):
-			// What this process has put it can take.
-			_, _ = next.Take(a.Key, snapshot.NewReader(l.Put(number, nil)), math.MaxInt64-int64(l.slack.Ahead))
+		}
+		if a.Objective < uint32(len(objectives)) && Identity(&objectives[a.Objective]) == Identity(&l.objectives[a.Objective]) {
+			next.succeed(a.Key, l.Put(number, nil))
+		}
+		if next.accounts[a.Key] == nil {
+			closed = append(closed, a.Key)
 		}
 		withdrawn = append(withdrawn, l.withdraw(a, &next, now)...)
 	}
 	*l = next
-	return withdrawn
+	return withdrawn, closed
+}
+
+// succeed opens the account of an objective that has changed with what the former one was. What this process has put it can take.
+func (l *Ledger) succeed(key Key, was []byte) {
+	if number, err := l.Take(key, snapshot.NewReader(was), math.MaxInt64-int64(l.slack.Ahead)); err == nil {
+		l.Touch(number)
+	}
 }
 
 // withdraw ends the burns of an account that is another in the next ledger, as far as nothing there knows of them.
 func (l *Ledger) withdraw(a *account, next *Ledger, now int64) []Withdrawn {
 	var withdrawn []Withdrawn
 	for i, s := range l.plans[a.Objective].severities {
-		e := a.episodes[i]
-		if !e.firing || next.goesOn(a.Key, s.name) {
-			continue
+		if e := a.episodes[i]; e.firing && !next.goesOn(a.Key, s.name) {
+			withdrawn = append(withdrawn, Withdrawn{
+				Key: a.Key, Condition: s.conditions[0], Onset: e.onset, Interruptions: e.interruptions, Reading: l.read(a, now),
+			})
 		}
-		withdrawn = append(withdrawn, Withdrawn{
-			Key: a.Key, Condition: s.conditions[0], Onset: e.onset, Interruptions: e.interruptions, Reading: l.read(a, now),
-		})
 	}
 	return withdrawn
 }
@@ -75,7 +82,6 @@ func (l *Ledger) goesOn(key Key, severity string) bool {
 	if a == nil {
 		return false
 	}
-	a.changed, a.rests = true, false
 	for i, s := range l.plans[key.Objective].severities {
 		if s.name != severity {
 			continue

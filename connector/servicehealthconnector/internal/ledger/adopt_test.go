@@ -36,19 +36,24 @@ func TestAnotherTargetKeepsCountsAndBurns(t *testing.T) {
 	other := objective(page, alert("ticket", 2*time.Minute, time.Minute, 1))
 	other.Target = 0.8
 	other.Conditions[0].Runbook = "https://example.com"
-	assert.Empty(t, l.Adopt([]openslo.Objective{other}, now))
+	withdrawn, closed := l.Adopt([]openslo.Objective{other}, now)
+	assert.Empty(t, withdrawn)
+	assert.Empty(t, closed)
 	r := readings(l, now)[0]
 	assert.Equal(t, burn.Count{Bad: 60}, r.Total)
 	assert.InDelta(t, -4, r.Remaining, 1e-9)
 	assert.Equal(t, []Firing{{"page", true}, {"ticket", false}}, r.Firing)
+	_, changed := l.Changed(0)
+	assert.True(t, changed, "it has to be saved")
 	assert.Empty(t, l.Evaluate(now), "nothing is announced again")
 }
 
 func TestABurnWhoseConditionIsGoneIsWithdrawn(t *testing.T) {
 	l, now := burning(t, alert("page", time.Minute, 5*time.Second, 2), alert("ticket", time.Minute, 5*time.Second, 1))
-	withdrawn := l.Adopt([]openslo.Objective{objective(alert("page", 30*time.Second, 5*time.Second, 2),
+	withdrawn, closed := l.Adopt([]openslo.Objective{objective(alert("page", 30*time.Second, 5*time.Second, 2),
 		alert("ticket", time.Minute, 5*time.Second, 1))}, now)
 	require.Len(t, withdrawn, 1)
+	assert.Empty(t, closed)
 	assert.Equal(t, 0, withdrawn[0].Condition)
 	assert.Equal(t, 1000*second, withdrawn[0].Onset)
 	assert.Equal(t, []Firing{{"page", false}, {"ticket", true}}, readings(l, now)[0].Firing)
@@ -64,8 +69,9 @@ func TestABurnOfAnObjectiveThatIsGoneIsWithdrawnOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, now := burning(t, alert("page", time.Minute, 5*time.Second, 2), alert("page", time.Minute, 5*time.Second, 1))
-			withdrawn := l.Adopt(becomes, now)
+			withdrawn, closed := l.Adopt(becomes, now)
 			require.Len(t, withdrawn, 1)
+			assert.Equal(t, []Key{{}}, closed)
 			assert.Equal(t, burn.Count{Bad: 60}, withdrawn[0].Reading.Total)
 			assert.Empty(t, readings(l, now))
 		})

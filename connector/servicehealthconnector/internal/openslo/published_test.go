@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// published are the examples of OpenSLO v1, by their path in https://github.com/OpenSLO/OpenSLO/tree/main, as they were seen in
-// 2026. Most query a system that keeps metrics, and are refused for that.
+// published are the examples of OpenSLO v1, by their path in https://github.com/OpenSLO/OpenSLO/tree/main. Most query a system that keeps metrics, and are refused for that.
 var published = []struct {
 	path string
 	// refused is the case that is refused for the same reason, and reason that; none if the example loads as it is.
@@ -31,7 +30,10 @@ var published = []struct {
 	// A month is 1M; 1m is a minute.
 	{"examples/budgeting-method/timeslices-slo.yaml", "refused_calendar", `"5m" is no part of a calendar`, "timeslices"},
 	{"examples/budgeting-method/ratio-timeslices.yaml", "refused_sources", "must be OpenTelemetry", "ratio_timeslices"},
-	{"examples/treat-low-traffic-as-equally-important/timeslices-slo.yaml", "refused_sources", "must be OpenTelemetry", "calendar"},
+	{
+		"examples/treat-low-traffic-as-equally-important/timeslices-slo.yaml",
+		"refused_sources", "must be OpenTelemetry", "calendar",
+	},
 	{"schema-test/spec-files/v1/slo/slo-indicatorref-rolling-alerts.yaml", "refused_references", "there is no SLI", "by_name"},
 	{"schema-test/spec-files/v1/slo/slo-no-indicatorref-calendar-alerts.yaml", "refused_sources", "must be OpenTelemetry", "calendar"},
 	{"schema-test/spec-files/v1/sli/sli-ratio-good-and-bad.yaml", "refused_metric", "either good or bad, not both", "metrics"},

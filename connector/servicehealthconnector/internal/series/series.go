@@ -139,8 +139,8 @@ func (s *Store) first(key Key, p Point, now int64) (Increase, Outcome) {
 	return Increase{p.Total.Float(), p.Good.Float()}, Counted
 }
 
-// Restart forgets the series of objectives that are others now than before: what began before now, in nanoseconds since the epoch, is
-// past to them.
+// Restart forgets the series of objectives that are others now than before: what began before now, in nanoseconds since the epoch,
+// is past to them.
 func (s *Store) Restart(now int64, objectives ...uint32) {
 	if len(objectives) == 0 {
 		return

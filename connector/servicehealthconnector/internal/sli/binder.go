@@ -24,8 +24,8 @@ type Binder struct {
 	records index[[]*Record]
 }
 
-// Compile prepares the indicators of the objectives. The number of one is its index; one without a name only takes up a number. The
-// error holds all that can't be prepared, of type [openslo.Errors].
+// Compile prepares the indicators of the objectives. The number of one is its index; one without a name only takes up a number.
+// The error holds all that can't be prepared, of type [openslo.Errors].
 func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*Binder, error) {
 	c, err := newCompiler(set)
 	if err != nil {
