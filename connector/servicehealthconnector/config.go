@@ -128,8 +128,14 @@ type SLOConfig struct {
 	Files []string `mapstructure:"files"`
 	// Documents are OpenSLO v1 documents.
 	Documents []map[string]any `mapstructure:"documents"`
+	// ReloadInterval is how often it is looked whether files have changed; 0 is never. With the clock of recorded telemetry they are
+	// read once.
+	ReloadInterval time.Duration `mapstructure:"reload_interval"`
 	// Late is how late an event may still enter its own bucket.
 	Late time.Duration `mapstructure:"late"`
+	// MaxSeries bounds the series of metrics that objectives count, each once for every objective, at about 200 bytes each. The
+	// points of further ones are not judged.
+	MaxSeries int `mapstructure:"max_series"`
 	// SnapshotInterval is how often the state is saved, if there is a storage for it.
 	SnapshotInterval time.Duration `mapstructure:"snapshot_interval"`
 }
@@ -149,7 +155,9 @@ func createDefaultConfig() component.Config {
 		Dependencies: DependenciesConfig{
 			MaxEdges: 10_000, MaxEdgesPerCaller: 1000, Silence: time.Hour, Temporality: cumulative,
 		},
-		SLO:           SLOConfig{Late: 5 * time.Minute, SnapshotInterval: 10 * time.Second},
+		SLO: SLOConfig{
+			ReloadInterval: 30 * time.Second, Late: 5 * time.Minute, MaxSeries: 100_000, SnapshotInterval: 10 * time.Second,
+		},
 		Clock:         clockWall,
 		FlushInterval: 15 * time.Second,
 	}
@@ -169,8 +177,12 @@ func (c *Config) Validate() error {
 	positive("dependencies.max_edges_per_caller", c.Dependencies.MaxEdgesPerCaller > 0)
 	positive("dependencies.silence", c.Dependencies.Silence > 0)
 	positive("slo.late", c.SLO.Late > 0)
+	positive("slo.max_series", c.SLO.MaxSeries > 0)
 	positive("slo.snapshot_interval", c.SLO.SnapshotInterval > 0)
 	positive("flush_interval", c.FlushInterval > 0)
+	if c.SLO.ReloadInterval < 0 || c.SLO.ReloadInterval > 0 && c.SLO.ReloadInterval < time.Second {
+		errs = append(errs, errors.New("`slo.reload_interval` must be a second or more, or 0 for never"))
+	}
 	if c.Clock != clockWall && c.Clock != clockEvent {
 		errs = append(errs, fmt.Errorf("`clock` must be %q or %q, not %q", clockWall, clockEvent, c.Clock))
 	}
@@ -193,15 +205,10 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("`metrics`: there is no metric %q", name))
 		}
 	}
-	objectives, err := c.objectives()
+	objectives, err := openslo.Load(c.SLO.Files, c.SLO.Documents)
 	if err == nil {
 		// Also what only compiles later is to be refused by `validate`, with the document's file and line.
 		_, err = sli.Compile(objectives, component.TelemetrySettings{Logger: zap.NewNop()})
 	}
 	return errors.Join(append(errs, err)...)
-}
-
-// objectives reads the OpenSLO documents.
-func (c *Config) objectives() ([]openslo.Objective, error) {
-	return openslo.Load(c.SLO.Files, c.SLO.Documents)
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/engine"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 )
 
 const (
@@ -61,14 +60,15 @@ type shared struct {
 	id        component.ID
 	logger    *zap.Logger
 	engine    *engine.Engine
+	loader    *loader
 	telemetry *metadata.TelemetryBuilder
 	disabled  []string
 	storage   *component.ID
 	clock     engine.WallClock
 
-	// firstOfTraces and firstOfLogs are the instances that pass on what comes in. They change at the start and the end only, and are
-	// asked for each batch.
-	firstOfTraces, firstOfLogs atomic.Pointer[instance]
+	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each
+	// batch.
+	firstOfTraces, firstOfMetrics, firstOfLogs atomic.Pointer[instance]
 
 	mu        sync.Mutex
 	instances []*instance
@@ -78,7 +78,7 @@ type shared struct {
 	started time.Time
 }
 
-// ticker is the goroutine that tells an engine the time.
+// ticker are the goroutines that tell an engine the time, and of other objectives.
 type ticker struct {
 	// stop ends it once it has sent what it is sending, cancel ends that, too.
 	stop, cancel context.CancelFunc
@@ -108,11 +108,8 @@ func (r *registry) join(set connector.Settings, cfg *Config, in pipeline.Signal,
 }
 
 func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error) {
-	objectives, err := cfg.objectives()
-	if err != nil {
-		return nil, err
-	}
-	binder, err := sli.Compile(objectives, set.TelemetrySettings)
+	load := newLoader(set.TelemetrySettings, cfg)
+	objectives, binder, err := load.load()
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +117,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	if err != nil {
 		return nil, err
 	}
-	s := &shared{registry: r, id: set.ID, logger: set.Logger, telemetry: telemetry, storage: cfg.Storage}
+	s := &shared{registry: r, id: set.ID, logger: set.Logger, loader: load, telemetry: telemetry, storage: cfg.Storage}
 	for name, m := range cfg.Metrics {
 		if !m.Enabled {
 			s.disabled = append(s.disabled, name)
@@ -137,6 +134,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,
+		MaxSeries:         cfg.SLO.MaxSeries,
 		EventTime:         cfg.Clock == clockEvent,
 		Objectives:        objectives,
 		Binder:            binder,
@@ -148,7 +146,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	return s, s.observe()
 }
 
-// Capabilities says that spans are only read.
+// Capabilities says that what comes in is only read.
 func (i *instance) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: false}
 }
@@ -175,6 +173,15 @@ func (i *instance) Start(ctx context.Context, host component.Host) error {
 func (i *instance) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	if i.firstOfTraces.Load() == i {
 		i.engine.Traces(ctx, td, i.now())
+	}
+	return nil
+}
+
+// ConsumeMetrics takes in each batch once, as ConsumeTraces does. What this connector tells does not come back: a pipeline of
+// which it is both a receiver and an exporter would be a circle, which the collector refuses.
+func (i *instance) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
+	if i.firstOfMetrics.Load() == i {
+		i.engine.Metrics(ctx, md, i.now())
 	}
 	return nil
 }
@@ -237,10 +244,11 @@ func (s *shared) choose() {
 		return s.instances[at]
 	}
 	s.firstOfTraces.Store(first(pipeline.SignalTraces))
+	s.firstOfMetrics.Store(first(pipeline.SignalMetrics))
 	s.firstOfLogs.Store(first(pipeline.SignalLogs))
 }
 
-// now is the present time in nanoseconds since the epoch, for spans and ticks alike.
+// now is the present time in nanoseconds since the epoch, for telemetry and ticks alike.
 func (s *shared) now() int64 {
 	now := time.Now()
 	return s.clock.At(now.UnixNano(), int64(now.Sub(s.started)))
@@ -251,8 +259,11 @@ func (s *shared) tick() *ticker {
 	sending, cancel := context.WithCancel(context.Background())
 	ticking, stop := context.WithCancel(sending)
 	t := &ticker{stop: stop, cancel: cancel, stopped: make(chan struct{})}
-	go func() {
-		defer close(t.stopped)
+	var all sync.WaitGroup
+	if s.loader.interval > 0 {
+		all.Go(func() { s.watch(ticking, sending) })
+	}
+	all.Go(func() {
 		ticks := time.NewTicker(tickInterval)
 		defer ticks.Stop()
 		for {
@@ -263,11 +274,15 @@ func (s *shared) tick() *ticker {
 				s.engine.TickWall(sending, s.now())
 			}
 		}
+	})
+	go func() {
+		defer close(t.stopped)
+		all.Wait()
 	}()
 	return t
 }
 
-// end waits until the goroutine has ended, and first for a while until what it is sending is sent. To end it twice is allowed.
+// end waits until the goroutines have ended, and first for a while until what it is sending is sent. To end it twice is allowed.
 func (t *ticker) end(ctx context.Context) error {
 	defer t.cancel()
 	t.stop()
@@ -339,7 +354,12 @@ func (s *shared) observe() error {
 			o.Observe(int64(st.EdgesRefused))
 		}},
 		{s.telemetry.RegisterServiceHealthEventsNotJudgedCallback, func(st engine.Stats, o metric.Int64Observer) {
-			o.Observe(int64(st.NotJudged))
+			for reason, n := range st.NotJudged {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String("reason", string(reason))))
+			}
+		}},
+		{s.telemetry.RegisterServiceHealthSeriesHeldCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.Series))
 		}},
 		{s.telemetry.RegisterServiceHealthSnapshotsCallback, func(st engine.Stats, o metric.Int64Observer) {
 			if st.Saves {
@@ -349,6 +369,17 @@ func (s *shared) observe() error {
 		}},
 		{s.telemetry.RegisterServiceHealthEventsLateCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.LateEvents))
+		}},
+		{s.telemetry.RegisterServiceHealthDocumentsLoadedCallback, func(_ engine.Stats, o metric.Int64Observer) {
+			o.Observe(s.loader.taken.Load(), metric.WithAttributes(attribute.String("outcome", "taken")))
+			o.Observe(s.loader.refused.Load(), metric.WithAttributes(attribute.String("outcome", "refused")))
+		}},
+		{s.telemetry.RegisterServiceHealthDocumentsOutdatedCallback, func(_ engine.Stats, o metric.Int64Observer) {
+			outdated := int64(0)
+			if s.loader.outdated.Load() {
+				outdated = 1
+			}
+			o.Observe(outdated)
 		}},
 	}
 	for _, r := range register {

@@ -26,6 +26,14 @@ func NewFactory() connector.Factory {
 			func(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Logs) (connector.Traces, error) {
 				return shared.join(set, cfg.(*Config), pipeline.SignalTraces, output{logs: next})
 			}, metadata.TracesToLogsStability),
+		connector.WithMetricsToMetrics(
+			func(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Metrics) (connector.Metrics, error) {
+				return shared.join(set, cfg.(*Config), pipeline.SignalMetrics, output{metrics: next})
+			}, metadata.MetricsToMetricsStability),
+		connector.WithMetricsToLogs(
+			func(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Logs) (connector.Metrics, error) {
+				return shared.join(set, cfg.(*Config), pipeline.SignalMetrics, output{logs: next})
+			}, metadata.MetricsToLogsStability),
 		connector.WithLogsToMetrics(
 			func(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Metrics) (connector.Logs, error) {
 				return shared.join(set, cfg.(*Config), pipeline.SignalLogs, output{metrics: next})

@@ -1,10 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -28,34 +32,27 @@ func (c *WallClock) At(wall, elapsed int64) int64 {
 }
 
 // eventClock tells the time of recorded telemetry: the latest time that a batch speaks of.
-// A batch counts with the median of its spans, so that one span with a wrong time does not move the clock.
+// A batch counts with the median of its items, so that one item with a wrong time does not move the clock.
 type eventClock struct {
 	now  atomic.Int64
 	pool sync.Pool
 }
 
-// see moves the clock to the time of a batch, never back nor beyond the wall's, and returns the time.
-func (c *eventClock) see(td ptrace.Traces, wall int64) int64 {
-	ends, _ := c.pool.Get().(*[]int64)
-	if ends == nil {
-		ends = new([]int64)
+// see moves the clock to the time of a batch, never back nor beyond the wall's, and returns the time. times appends those of the
+// batch's items, in nanoseconds since the epoch; items that have none may have 0.
+func (c *eventClock) see(times func([]int64) []int64, wall int64) int64 {
+	all, _ := c.pool.Get().(*[]int64)
+	if all == nil {
+		all = new([]int64)
 	}
-	defer c.pool.Put(ends)
-	*ends = (*ends)[:0]
-	for _, rs := range td.ResourceSpans().All() {
-		for _, ss := range rs.ScopeSpans().All() {
-			for _, span := range ss.Spans().All() {
-				if end := int64(span.EndTimestamp()); end > 0 && end <= wall && span.EndTimestamp() >= span.StartTimestamp() {
-					*ends = append(*ends, end)
-				}
-			}
-		}
-	}
-	if len(*ends) == 0 {
+	defer c.pool.Put(all)
+	*all = times((*all)[:0])
+	known := slices.DeleteFunc(*all, func(at int64) bool { return at <= 0 || at > wall })
+	if len(known) == 0 {
 		return c.now.Load()
 	}
-	slices.Sort(*ends)
-	middle := (*ends)[len(*ends)/2]
+	slices.Sort(known)
+	middle := known[len(known)/2]
 	for {
 		now := c.now.Load()
 		if middle <= now {
@@ -65,4 +62,71 @@ func (c *eventClock) see(td ptrace.Traces, wall int64) int64 {
 			return middle
 		}
 	}
+}
+
+// ends appends when spans ended. A span that ended before it began speaks of no time.
+func ends(td ptrace.Traces, into []int64) []int64 {
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, span := range ss.Spans().All() {
+				if span.EndTimestamp() >= span.StartTimestamp() {
+					into = append(into, int64(span.EndTimestamp()))
+				}
+			}
+		}
+	}
+	return into
+}
+
+// recordTimes appends the times of records.
+func recordTimes(ld plog.Logs, into []int64) []int64 {
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, r := range sl.LogRecords().All() {
+				into = append(into, int64(timeOf(r)))
+			}
+		}
+	}
+	return into
+}
+
+// timeOf is when what a record tells of happened, or else was noticed.
+func timeOf(r plog.LogRecord) pcommon.Timestamp { return cmp.Or(r.Timestamp(), r.ObservedTimestamp()) }
+
+// pointTimes appends up to when points have counted.
+func pointTimes(md pmetric.Metrics, into []int64) []int64 {
+	for _, rm := range md.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				switch m.Type() {
+				case pmetric.MetricTypeGauge:
+					into = stamps(m.Gauge().DataPoints(), into)
+				case pmetric.MetricTypeSum:
+					into = stamps(m.Sum().DataPoints(), into)
+				case pmetric.MetricTypeHistogram:
+					into = stamps(m.Histogram().DataPoints(), into)
+				case pmetric.MetricTypeExponentialHistogram:
+					into = stamps(m.ExponentialHistogram().DataPoints(), into)
+				case pmetric.MetricTypeSummary:
+					into = stamps(m.Summary().DataPoints(), into)
+				default:
+					// It has no points.
+				}
+			}
+		}
+	}
+	return into
+}
+
+// dataPoints are those of one metric, of whatever type.
+type dataPoints[P any] interface {
+	Len() int
+	At(int) P
+}
+
+func stamps[P interface{ Timestamp() pcommon.Timestamp }](points dataPoints[P], into []int64) []int64 {
+	for i := range points.Len() {
+		into = append(into, int64(points.At(i).Timestamp()))
+	}
+	return into
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/reader"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/series"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/usual"
@@ -48,6 +49,9 @@ const (
 	shardsPerDecider = 4
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
 	viewed = int64(5 * time.Second)
+	// seriesSilence is after how long without a point, in nanoseconds, a series of metrics is forgotten: far longer than anybody
+	// waits between two of them.
+	seriesSilence = int64(time.Hour)
 )
 
 // Settings are what an engine is made from.
@@ -67,6 +71,8 @@ type Settings struct {
 	Limits        []Limit
 	FlushInterval time.Duration
 	Late          time.Duration
+	// MaxSeries bounds the series of metrics that objectives count.
+	MaxSeries int
 	// EventTime makes the time of the telemetry the time of the verdicts.
 	EventTime  bool
 	Objectives []openslo.Objective
@@ -95,17 +101,23 @@ type Engine struct {
 	batches  chan *batch
 	usual    atomic.Pointer[usual.Usual]
 	clock    eventClock
-	refused  refusals
+	refused  counter[reader.Refusal]
+	// intake is held by whoever reads telemetry, so that what it says of objectives is held before these become others.
+	intake sync.RWMutex
+	binder *sli.Binder
 	// held is the number of span records in all shards.
 	held atomic.Int64
 	// notJudged counts the events that an objective could not be asked about.
-	notJudged atomic.Uint64
+	notJudged counter[sli.NotJudged]
+	// series are those of the metrics that objectives count.
+	series *series.Store
+	hasher *series.Hasher
 
 	// ticking makes ticks follow one another; what they tell is sent outside of mu.
 	ticking                  sync.Mutex
 	started, ticked, flushed int64
 	past                     *usual.Past
-	viewedAt                 int64
+	viewedAt, forgotten      int64
 	// state is what is saved; nil if there is no store.
 	state        atomic.Pointer[state]
 	dependencies *dependencies
@@ -117,9 +129,10 @@ type Engine struct {
 	// mu guards the objectives. Whoever holds the lock of a decider may lock it, but not the other way round.
 	mu         sync.Mutex
 	objectives *objectives
+	roster     roster
 }
 
-// batch is what one call of Traces needs to work with.
+// batch is what one call of Traces, Metrics or Logs needs to work with.
 type batch struct {
 	reader *reader.Reader
 	items  [][]item
@@ -129,6 +142,9 @@ type batch struct {
 	links   []hold.Link
 	// versions are what services ran when this batch last told of it.
 	versions map[uint32]served
+	// points are the indicators that ask about the metric that is being read, and events what they and those on records found.
+	points []*sli.Point
+	events []event
 }
 
 type served struct {
@@ -142,12 +158,16 @@ func New(settings Settings, sink Sink) *Engine {
 	e := &Engine{
 		settings:   settings,
 		sink:       sink,
+		binder:     settings.Binder,
 		names:      names.New(),
 		marks:      marks.New(),
 		batches:    make(chan *batch, 2*n),
 		past:       usual.NewPast(),
 		objectives: newObjectives(settings),
+		roster:     newRoster(settings.Objectives),
 		diagnoser:  newDiagnoser(settings),
+		series:     series.New(settings.MaxSeries),
+		hasher:     series.NewHasher(),
 		changes:    changes{versions: map[uint32]*versions{}},
 		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
 	}
@@ -167,24 +187,22 @@ func New(settings Settings, sink Sink) *Engine {
 // Traces takes in spans. now is in nanoseconds since the epoch; it counts only where the engine does not follow the time
 // of the telemetry.
 func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
-	if e.settings.EventTime {
-		if now = e.clock.see(td, now); now == 0 {
-			return
-		}
-		// First what was due before this batch, so that each verdict has its time however fast a recording is replayed.
-		e.tickEvents(ctx, now)
+	if now = e.at(ctx, func(into []int64) []int64 { return ends(td, into) }, now); now == 0 {
+		return
 	}
+	e.intake.RLock()
+	defer e.intake.RUnlock()
 	b := e.batch()
 	for _, rs := range td.ResourceSpans().All() {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
 		served := false
-		asked := e.settings.Binder.Asked(identity)
+		asked := e.binder.Asked(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				record, refusal := b.reader.Span(resource, span, now)
 				if refusal != reader.Accepted {
-					e.refused.add(refusal)
+					e.refused.add(refusal, 1)
 					continue
 				}
 				if !served {
@@ -209,6 +227,19 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	}
 	e.put(b, now+int64(e.settings.TraceWindow))
 	e.giveBack(b)
+}
+
+// at is the time that counts for a batch, of whose items times appends the times: now, unless the engine follows the time of the telemetry.
+// It is 0 if that is not known yet.
+func (e *Engine) at(ctx context.Context, times func([]int64) []int64, now int64) int64 {
+	if !e.settings.EventTime {
+		return now
+	}
+	if now = e.clock.see(times, now); now != 0 {
+		// First what was due before this batch, so that each verdict has its time however fast a recording is replayed.
+		e.tickEvents(ctx, now)
+	}
+	return now
 }
 
 // put puts a batch's items into their shards: first into those that nobody else is at.
@@ -269,7 +300,7 @@ func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrac
 	for _, s := range slis {
 		verdict, err := s.Judge(ctx, tctx)
 		if err != nil {
-			e.notJudged.Add(1)
+			e.notJudged.add(sli.ReasonOf(err), 1)
 			continue
 		}
 		if verdict.Relevant {
@@ -278,13 +309,16 @@ func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrac
 	}
 	number, ok := b.numbers.Number(b.marks)
 	if !ok {
-		e.notJudged.Add(uint64(len(b.marks)))
+		e.notJudged.add(tooManySets, uint64(len(b.marks)))
 	}
 	return number
 }
 
 // count counts SLI events toward their objectives: those that were told apart, and those of tallies.
 func (e *Engine) count(events []event, all []tally) {
+	if len(events) == 0 && len(all) == 0 {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range events {
@@ -334,6 +368,7 @@ func (e *Engine) tickEvents(ctx context.Context, now int64) {
 
 func (e *Engine) start(now int64) {
 	if e.started == 0 {
+		e.series.Begin(now)
 		e.started, e.ticked, e.flushed = now, now, now
 		e.dependencies = newDependencies(e.settings, now)
 		e.mu.Lock()
@@ -402,6 +437,10 @@ func (e *Engine) sweep(now, due int64) {
 	if now-e.viewedAt >= viewed || now-e.started < 60*viewed {
 		e.viewedAt = now
 		e.usual.Store(e.past.View())
+	}
+	if now-e.forgotten >= seriesSilence/60 {
+		e.forgotten = now
+		e.series.Forget(now - seriesSilence)
 	}
 }
 
@@ -484,7 +523,7 @@ func (e *Engine) batch() *batch {
 }
 
 func (e *Engine) giveBack(b *batch) {
-	b.links = b.links[:0]
+	b.links, b.events = b.links[:0], b.events[:0]
 	select {
 	case e.batches <- b:
 	default:
@@ -497,8 +536,10 @@ type Stats struct {
 	Refused map[reader.Refusal]uint64
 	// Decided is the number of spans whose trace is decided; Duplicates came twice.
 	Decided, Duplicates uint64
-	// NotJudged is how many events an objective could not be asked about.
-	NotJudged uint64
+	// NotJudged are the events that an objective could not be asked about, by reason.
+	NotJudged map[sli.NotJudged]uint64
+	// Series is how many series of metrics are remembered for objectives.
+	Series int
 	// Held is how many span records wait now.
 	Held int
 	// CutShort is how many traces were decided early because too many spans were held.
@@ -517,7 +558,8 @@ type Stats struct {
 // Stats returns the present state.
 func (e *Engine) Stats() Stats {
 	s := Stats{
-		Refused: e.refused.all(), NotJudged: e.notJudged.Load(), Held: int(e.held.Load()), EdgesRefused: e.admission.Refused(),
+		Refused: e.refused.all(), NotJudged: e.notJudged.all(), Held: int(e.held.Load()), EdgesRefused: e.admission.Refused(),
+		Series: e.series.Len(),
 	}
 	for _, d := range e.deciders {
 		d.mu.Lock()
@@ -536,23 +578,23 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// refusals counts by reason.
-type refusals struct {
+// counter counts by reason.
+type counter[R comparable] struct {
 	mu     sync.Mutex
-	counts map[reader.Refusal]uint64
+	counts map[R]uint64
 }
 
-func (r *refusals) add(reason reader.Refusal) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.counts == nil {
-		r.counts = map[reader.Refusal]uint64{}
+func (c *counter[R]) add(reason R, n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = map[R]uint64{}
 	}
-	r.counts[reason]++
+	c.counts[reason] += n
 }
 
-func (r *refusals) all() map[reader.Refusal]uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.counts)
+func (c *counter[R]) all() map[R]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.counts)
 }

@@ -31,12 +31,76 @@ func batchEnding(ends ...int64) ptrace.Traces {
 
 func TestTheEventClock(t *testing.T) {
 	var c eventClock
-	const wall = int64(1 << 60)
-	assert.Equal(t, int64(0), c.see(batchEnding(), wall), "nothing was seen yet")
-	assert.Equal(t, int64(20), c.see(batchEnding(10, 20, 1<<50), wall), "one wrong time does not move it")
-	assert.Equal(t, int64(20), c.see(batchEnding(15), wall), "it never goes back")
-	assert.Equal(t, int64(20), c.see(batchEnding(1<<62), wall), "nor beyond the present")
-	assert.Equal(t, int64(30), c.see(batchEnding(30), wall))
+	see := func(ends ...int64) int64 {
+		return c.see(func(into []int64) []int64 { return append(into, ends...) }, 1<<60)
+	}
+	assert.Equal(t, int64(0), see(), "nothing was seen yet")
+	assert.Equal(t, int64(20), see(10, 20, 1<<50), "one wrong time does not move it")
+	assert.Equal(t, int64(20), see(15), "it never goes back")
+	assert.Equal(t, int64(20), see(1<<62, 0, -5), "nor beyond the present, nor by what has no time")
+	assert.Equal(t, int64(30), see(30))
+}
+
+func TestEachSignalHasATime(t *testing.T) {
+	md := pmetric.NewMetrics()
+	metrics := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics()
+	metrics.AppendEmpty()
+	metrics.AppendEmpty().SetEmptyGauge().DataPoints().AppendEmpty().SetTimestamp(1)
+	metrics.AppendEmpty().SetEmptySum().DataPoints().AppendEmpty().SetTimestamp(2)
+	metrics.AppendEmpty().SetEmptyHistogram().DataPoints().AppendEmpty().SetTimestamp(3)
+	metrics.AppendEmpty().SetEmptyExponentialHistogram().DataPoints().AppendEmpty().SetTimestamp(4)
+	metrics.AppendEmpty().SetEmptySummary().DataPoints().AppendEmpty().SetTimestamp(5)
+	assert.Equal(t, []int64{1, 2, 3, 4, 5}, pointTimes(md, nil))
+
+	ld := plog.NewLogs()
+	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	happened := records.AppendEmpty()
+	happened.SetTimestamp(1)
+	happened.SetObservedTimestamp(9)
+	records.AppendEmpty().SetObservedTimestamp(2)
+	records.AppendEmpty()
+	assert.Equal(t, []int64{1, 2, 0}, recordTimes(ld, nil))
+
+	td := batchEnding(1, 2, 3)
+	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(1).SetStartTimestamp(9)
+	assert.Equal(t, []int64{1, 3}, ends(td, nil), "what ended before it began says nothing")
+}
+
+// What is due by the time of one signal is told, whichever other signal it is about.
+func TestEachSignalMovesTheTime(t *testing.T) {
+	binder, err := sli.Compile(nil, componenttest.NewNopTelemetrySettings())
+	require.NoError(t, err)
+	wall := 1_700_000_000 * second
+	for name, later := range map[string]func(e *Engine, at pcommon.Timestamp){
+		"metrics": func(e *Engine, at pcommon.Timestamp) {
+			md := pmetric.NewMetrics()
+			md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty().SetEmptySum().DataPoints().AppendEmpty().SetTimestamp(at)
+			e.Metrics(t.Context(), md, wall)
+		},
+		"logs": func(e *Engine, at pcommon.Timestamp) {
+			ld := plog.NewLogs()
+			ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty().SetTimestamp(at)
+			e.Logs(t.Context(), ld, wall)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := New(Settings{
+				TraceWindow: 10 * time.Second, MaxSpans: 1000, MaxEdges: 10, MaxEdgesPerCaller: 10, Silence: time.Hour,
+				FlushInterval: 15 * time.Second, Late: 5 * time.Minute, Binder: binder, EventTime: true,
+			}, &told{})
+			td := batchEnding(1000 * second)
+			td.ResourceSpans().At(0).Resource().Attributes().PutStr("service.name", "back")
+			span := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+			span.SetTraceID(pcommon.TraceID{1})
+			span.SetSpanID(pcommon.SpanID{1})
+			span.SetStartTimestamp(span.EndTimestamp() - 1)
+			e.Traces(t.Context(), td, wall)
+			later(e, pcommon.Timestamp(1009*second))
+			assert.Zero(t, e.Stats().Decided)
+			later(e, pcommon.Timestamp(1010*second))
+			assert.Equal(t, uint64(1), e.Stats().Decided)
+		})
+	}
 }
 
 func TestTheWallClockNeverGoesBack(t *testing.T) {

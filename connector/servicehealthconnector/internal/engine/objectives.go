@@ -43,18 +43,22 @@ type charge struct {
 }
 
 func newObjectives(s Settings) *objectives {
-	ids := make([]ledger.ID, len(s.Objectives))
-	for i := range ids {
-		ids[i] = ledger.Identity(&s.Objectives[i])
-	}
 	return &objectives{
-		ids:       ids,
+		ids:       identities(s.Objectives),
 		step:      burn.Step(windows(s.Objectives)...),
 		documents: s.Objectives,
 		binder:    s.Binder,
 		ledger:    ledger.New(s.Objectives, burn.Slack{Late: s.Late, Ahead: s.TraceWindow}),
 		dossiers:  map[ledger.Key]*dossier{},
 	}
+}
+
+func identities(of []openslo.Objective) []ledger.ID {
+	ids := make([]ledger.ID, len(of))
+	for i := range ids {
+		ids[i] = ledger.Identity(&of[i])
+	}
+	return ids
 }
 
 func windows(of []openslo.Objective) []time.Duration {
@@ -73,11 +77,15 @@ func (o *objectives) grain(at int64) int64 { return at - at%o.step + o.step - 1 
 
 // isLatency says whether an objective's bad events are bad because they take too long.
 func (o *objectives) isLatency(objective uint32) bool {
-	return o.documents[objective].Indicator.Value.Text != ""
+	i := &o.documents[objective].Indicator
+	return i.Good.Text == "" && i.Bad.Text == "" && i.Raw.Text == ""
 }
 
 func (o *objectives) add(e *event, table *names.Table) {
 	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
+	if o.documents[key.Objective].Name == "" {
+		return // It was an event of an objective that is no more.
+	}
 	if counted := o.ledger.Add(key, e.at, e.mark.Good, e.count); !counted || e.mark.Good {
 		return
 	}
@@ -85,7 +93,7 @@ func (o *objectives) add(e *event, table *names.Table) {
 	if entity := table.EntityOf(e.verdict.Entity); e.verdict.Layer == layer.Unknown {
 		e.verdict.Layer = entity.Layer
 	}
-	c := charge{e.verdict.Culprit, relation(e)}
+	c := charge{e.verdict.Culprit, relation(&o.documents[key.Objective], e, table)}
 	if _, ok := d.blamed[c]; !ok && len(d.blamed) >= maxBlamed {
 		c = charge{blame.Culprit{Entity: names.Other, Reason: c.Reason}, c.relation}
 	}
@@ -107,17 +115,27 @@ func (o *objectives) shortestLong(objective uint32) time.Duration {
 	return slices.MinFunc(o.documents[objective].Conditions, func(a, b openslo.Alert) int { return cmp.Compare(a.Long, b.Long) }).Long
 }
 
-func relation(e *event) report.Relation {
+// relation is what the culprit is to the objective's service, be the event one of its own spans or one of its callers'.
+func relation(document *openslo.Objective, e *event, table *names.Table) report.Relation {
+	own := e.verdict.Entity == e.service
+	if looksElsewhere(document) {
+		own = isOwn(document, table.EntityOf(e.verdict.Entity))
+	}
 	switch {
 	case e.verdict.Entity == names.None:
 		return report.Unknown
 	case e.verdict.Layer == layer.Platform:
 		return report.Platform
-	case e.verdict.Entity == e.service:
+	case own:
 		return report.Own
 	default:
 		return report.Dependency
 	}
+}
+
+// looksElsewhere says that an objective looks at the telemetry of another service, such as a caller of its own.
+func looksElsewhere(document *openslo.Objective) bool {
+	return document.Indicator.Service != document.Service
 }
 
 // tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it, and says whether there
@@ -178,8 +196,12 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 	return len(transitions) > 0
 }
 
+// isOwn says whether somebody is the objective's service. To a caller, a service that sends nothing is a peer of that name.
 func isOwn(document *openslo.Objective, e names.Entity) bool {
-	return e.Name == document.Service.Name && !e.Peer && (document.Service.Namespace == "" || document.Service.Namespace == e.Namespace)
+	if e.Peer {
+		return looksElsewhere(document) && e.Name == document.Service.Name
+	}
+	return e.Name == document.Service.Name && (document.Service.Namespace == "" || document.Service.Namespace == e.Namespace)
 }
 
 // join adds a suspect. Services of one name in several environments are one, since nothing tells them apart.

@@ -85,6 +85,9 @@ const skew = time.Minute
 // mostEvents bounds what is added at once, far above every sampling and every traffic that makes sense, so that sums stay in range.
 const mostEvents = 1 << 32
 
+// rounding is by how much parts of events may fall short of a whole one because they are not exact: ten tenths are an event.
+const rounding = 1e-9
+
 // New returns an empty ledger. What is counted runs ahead of what is evaluated by the slack's Ahead.
 func New(objectives []openslo.Objective, slack burn.Slack) *Ledger {
 	l := &Ledger{objectives: objectives, slack: slack, ahead: int64(slack.Ahead), accounts: map[Key]*account{}}
@@ -145,7 +148,7 @@ func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
 	if !good {
 		side = 1
 	}
-	whole := math.Floor(count + a.rest[side])
+	whole := math.Floor(count + a.rest[side] + rounding)
 	c := burn.Count{Good: uint64(whole)}
 	if !good {
 		c = burn.Count{Bad: uint64(whole)}

@@ -34,6 +34,15 @@ func TestSampledEventsAreExactInTheSum(t *testing.T) {
 	})
 }
 
+func TestTenTenthsAreAnEvent(t *testing.T) {
+	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
+	for range 10_000 {
+		l.Add(Key{}, 1000*second, true, 0.9)
+		l.Add(Key{}, 1000*second, false, 1-0.9)
+	}
+	l.Each(1000*second, func(r Reading) { assert.Equal(t, burn.Count{Good: 9000, Bad: 1000}, r.Total) })
+}
+
 func TestEventsThatComeTooLateAreRefused(t *testing.T) {
 	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
 	l.Add(Key{}, 1000*second, true, 1)

@@ -14,8 +14,10 @@ var (
 )
 
 const (
-	TracesToMetricsStability = component.StabilityLevelAlpha
-	TracesToLogsStability    = component.StabilityLevelAlpha
-	LogsToMetricsStability   = component.StabilityLevelAlpha
-	LogsToLogsStability      = component.StabilityLevelAlpha
+	TracesToMetricsStability  = component.StabilityLevelAlpha
+	TracesToLogsStability     = component.StabilityLevelAlpha
+	MetricsToMetricsStability = component.StabilityLevelAlpha
+	MetricsToLogsStability    = component.StabilityLevelAlpha
+	LogsToMetricsStability    = component.StabilityLevelAlpha
+	LogsToLogsStability       = component.StabilityLevelAlpha
 )

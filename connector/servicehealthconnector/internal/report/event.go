@@ -82,6 +82,8 @@ type Resolved struct {
 	Known         bool
 	Interruptions uint64
 	Onset, Now    time.Time
+	// Withdrawn says that nobody looks at the burn any more, since its document was changed.
+	Withdrawn bool
 }
 
 // NoData says that nothing is measured any more, or again.
@@ -265,7 +267,11 @@ func (e *Events) BurnStarted(s Started) {
 // BurnResolved says that a burn is over.
 func (e *Events) BurnResolved(r Resolved) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s of %s has stopped burning after %s", r.Name, r.Service, round(r.Now.Sub(r.Onset)))
+	form := "%s of %s has stopped burning after %s"
+	if r.Withdrawn {
+		form = "%s of %s is defined in another way now, or no more, and whether it still burns is not known; it did for %s"
+	}
+	fmt.Fprintf(&b, form, r.Name, r.Service, round(r.Now.Sub(r.Onset)))
 	switch r.Interruptions {
 	case 0:
 	case 1:
@@ -283,6 +289,9 @@ func (e *Events) BurnResolved(r Resolved) {
 	a.PutStr("slo.burn.onset", clock(r.Onset))
 	a.PutDouble("slo.burn.duration", r.Now.Sub(r.Onset).Seconds())
 	a.PutInt("slo.burn.interruptions", int64(r.Interruptions))
+	if r.Withdrawn {
+		a.PutBool("slo.burn.withdrawn", true)
+	}
 	if r.Known {
 		a.PutDouble("slo.error_budget.remaining", r.Remaining)
 	}
