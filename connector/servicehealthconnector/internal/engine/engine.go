@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
@@ -83,6 +84,9 @@ type Settings struct {
 	EventTime  bool
 	Objectives []openslo.Objective
 	Binder     *sli.Binder
+	// SnapshotInterval is how often the state is saved, if there is a store for it.
+	SnapshotInterval time.Duration
+	Logger           *zap.Logger
 	// Scope and Version name the emitter.
 	Scope, Version string
 }
@@ -110,6 +114,9 @@ type Engine struct {
 	clock      eventClock
 	refused    counter[reader.Refusal]
 	workers    workers
+	// intake is held by whoever reads telemetry, so that what it says of objectives is held before these become others.
+	intake sync.RWMutex
+	binder *sli.Binder
 	// held is the number of span records in all shards.
 	held atomic.Int64
 	// notJudged counts the events that an objective could not be asked about.
@@ -123,8 +130,10 @@ type Engine struct {
 	started, ticked, flushed int64
 	past                     *usual.Past
 	viewedAt, forgotten      int64
-	dependencies             *dependencies
-	diagnoser                *diagnoser
+	// state is what is saved; nil if there is no store.
+	state        atomic.Pointer[state]
+	dependencies *dependencies
+	diagnoser    *diagnoser
 
 	changes   changes
 	admission *dependency.Admission
@@ -132,6 +141,7 @@ type Engine struct {
 	// mu guards the objectives. Whoever holds the lock of a decider may lock it, but not the other way round.
 	mu         sync.Mutex
 	objectives *objectives
+	roster     roster
 }
 
 // batch is what one call of Traces, Metrics or Logs needs to work with.
@@ -160,12 +170,14 @@ func New(settings Settings, sink Sink) *Engine {
 	e := &Engine{
 		settings:   settings,
 		sink:       sink,
+		binder:     settings.Binder,
 		names:      names.New(),
 		dimensions: dimension.New(settings.Dimensions),
 		marks:      marks.New(),
 		batches:    make(chan *batch, 2*n),
 		past:       usual.NewPast(),
 		objectives: newObjectives(settings),
+		roster:     newRoster(settings.Objectives),
 		diagnoser:  newDiagnoser(settings),
 		series:     series.New(settings.MaxSeries),
 		hasher:     series.NewHasher(),
@@ -195,12 +207,14 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	if now = e.at(ctx, func(into []int64) []int64 { return ends(td, into) }, now); now == 0 {
 		return
 	}
+	e.intake.RLock()
+	defer e.intake.RUnlock()
 	b := e.batch()
 	for _, rs := range td.ResourceSpans().All() {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
 		served := 0.0
-		asked := e.settings.Binder.Asked(identity)
+		asked := e.binder.Asked(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				record, refusal := b.reader.Span(resource, span, now)
@@ -381,6 +395,9 @@ func (e *Engine) start(now int64) {
 		e.series.Begin(now)
 		e.started, e.ticked, e.flushed = now, now, now
 		e.dependencies = newDependencies(e.settings, now)
+		e.mu.Lock()
+		e.objectives.ledger.Begin(now)
+		e.mu.Unlock()
 	}
 }
 
@@ -405,7 +422,8 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 	if due > now {
 		horizon = now
 	}
-	events, metrics := e.tell(now, horizon, due == math.MaxInt64)
+	events, metrics, urgent := e.tell(now, horizon, due == math.MaxInt64)
+	e.keep(ctx, now, urgent || metrics != nil)
 	if events.Len() > 0 {
 		e.sink.Logs(ctx, events.Logs())
 	}
@@ -450,11 +468,12 @@ func (e *Engine) sweep(now, due int64) {
 	}
 }
 
-// tell collects the events that are due, or all if it is the last time, and, at the end of a flush interval, the metrics.
-func (e *Engine) tell(now, horizon int64, last bool) (*report.Events, *report.Metrics) {
+// tell collects the events that are due, or all if it is the last time, and, at the end of a flush interval, the metrics. It says
+// whether any event is about an objective.
+func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, metrics *report.Metrics, urgent bool) {
 	// A timer comes a little early or late, which must not put off a flush by a whole tick.
 	flush := now-e.flushed >= int64(e.settings.FlushInterval-tick/2)
-	events := report.NewEvents(e.settings.Scope, e.settings.Version)
+	events = report.NewEvents(e.settings.Scope, e.settings.Version)
 	fresh := e.admission.Fresh()
 	slices.SortFunc(fresh, func(a, b dependency.Edge) int {
 		return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee), cmp.Compare(a.Type, b.Type))
@@ -468,18 +487,18 @@ func (e *Engine) tell(now, horizon int64, last bool) (*report.Events, *report.Me
 	e.dependencies.look(now, events, e.names, &e.changes)
 	e.diagnoser.look(now, events, e.names, &e.changes)
 	e.mu.Lock()
-	e.objectives.tell(now, horizon, events, e.names, &e.changes)
+	urgent = e.objectives.tell(now, horizon, events, e.names, &e.changes)
 	e.mu.Unlock()
 	if !flush {
-		return events, nil
+		return events, nil, urgent
 	}
-	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now), e.settings.Delta)
+	metrics = report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now), e.settings.Delta)
 	e.flushed = now
 	e.flush(now, metrics)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.objectives.read(horizon, metrics, e.names)
-	return events, metrics
+	return events, metrics, urgent
 }
 
 // flush adds what is to be told of dependencies.
@@ -558,6 +577,9 @@ type Stats struct {
 	EdgesRefused uint64
 	// LateEvents is how many SLI events came too late for their bucket.
 	LateEvents uint64
+	// Saved and NotSaved are how often the state was saved, and could not be; Saves says that it should be.
+	Saves           bool
+	Saved, NotSaved uint64
 }
 
 // Stats returns the present state.
@@ -577,6 +599,9 @@ func (e *Engine) Stats() Stats {
 	e.mu.Lock()
 	s.LateEvents = e.objectives.ledger.Refused()
 	e.mu.Unlock()
+	if state := e.state.Load(); state != nil {
+		s.Saves, s.Saved, s.NotSaved = true, state.saved.Load(), state.failed.Load()
+	}
 	return s
 }
 

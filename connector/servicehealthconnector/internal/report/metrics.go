@@ -82,6 +82,8 @@ type Blamed struct {
 // Reading is where an objective stands.
 type Reading struct {
 	Objective
+	// Good, Bad and what was blamed count since Since, in nanoseconds since the epoch; 0 if that is since the start.
+	Since      int64
 	Good, Bad  uint64
 	Target     float64
 	Windows    []Rate
@@ -213,13 +215,13 @@ func (m *Metrics) Objective(r Reading) {
 		outcome string
 		n       uint64
 	}{{"good", r.Good}, {"bad", r.Bad}} {
-		p := m.sum(sloEvents)
+		p := m.sumOf(sloEvents, r.Since)
 		p.SetIntValue(int64(o.n))
 		putObjective(p.Attributes(), r.Objective)
 		p.Attributes().PutStr("outcome", o.outcome)
 	}
 	for _, b := range r.Blamed {
-		p := m.sum(sloBlamed)
+		p := m.sumOf(sloBlamed, r.Since)
 		p.SetIntValue(int64(math.Round(b.Events)))
 		a := p.Attributes()
 		putObjective(a, r.Objective)
@@ -266,6 +268,15 @@ func (m *Metrics) sum(k Declaration) pmetric.NumberDataPoint {
 	p := points.AppendEmpty()
 	p.SetStartTimestamp(m.start)
 	p.SetTimestamp(m.now)
+	return p
+}
+
+// sumOf is a sum that may have begun before this process did.
+func (m *Metrics) sumOf(k Declaration, since int64) pmetric.NumberDataPoint {
+	p := m.sum(k)
+	if since > 0 {
+		p.SetStartTimestamp(pcommon.Timestamp(since))
+	}
 	return p
 }
 
