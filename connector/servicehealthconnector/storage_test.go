@@ -291,7 +291,7 @@ func TestBudgetsSurviveARestart(t *testing.T) {
 		more, _ := again.total(t, "slo.bad_events.blamed", false)
 		assert.Equal(t, blamed+3*420, more)
 
-		// What nobody counts for is kept for two windows.
+		// What nobody counts for is kept for a while.
 		time.Sleep(time.Hour)
 		other, err := launch(t, m, "four")
 		require.NoError(t, err)
@@ -302,6 +302,14 @@ func TestBudgetsSurviveARestart(t *testing.T) {
 		kept, _ := p.total(t, "slo.events", true)
 		assert.Equal(t, int64(900+1420), kept)
 		p.shutdown(t)
+		time.Sleep(8 * 24 * time.Hour)
+		p, err = launch(t, m, "one")
+		require.NoError(t, err)
+		p.serve(t, 12, "")
+		afresh, _ := p.total(t, "slo.events", true)
+		assert.Less(t, afresh, int64(120))
+		p.shutdown(t)
+		assert.Len(t, m.values, 1+10, "what was kept too long has gone")
 	})
 }
 

@@ -100,9 +100,6 @@ func (a *Alert) Step(c Condition, m *Meter, now int64, target float64) Transitio
 // Burns says that a burn has started and neither paused nor resolved.
 func (a *Alert) Burns() bool { return a.Firing && !a.Calm }
 
-// Rest makes time stand still, as a window without data does.
-func (a *Alert) Rest() { a.seen = 0 }
-
 // isEnough says whether a burn may start by the number of events in the long window, and by how far back the first of them is: as
 // far as the short window is long, at least.
 func (c Condition) isEnough(m *Meter, now int64) bool {

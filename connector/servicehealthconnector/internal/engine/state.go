@@ -21,8 +21,10 @@ import (
 const (
 	// portion is how many accounts are put while those who count wait.
 	portion = 64
-	// maxKept is how many objectives' windows an account is kept for that nobody counts for any more.
-	maxKept = 2
+	// kept is for how long an account is kept that nothing is counted in, and keptWindows for how many of its objective's longest
+	// window if that is more.
+	kept        = 7 * 24 * time.Hour
+	keptWindows = 2
 )
 
 // state is what survives. It belongs to whoever ticks.
@@ -102,16 +104,14 @@ func (e *Engine) Restore(ctx context.Context, store *snapshot.Store, values [][]
 		}
 		r := snapshot.NewReader(value)
 		a := takeAccount(r)
-		objective, wanted := known[a.id]
-		var err error
-		switch {
-		case r.Err() != nil:
-			err = r.Err()
-		case wanted:
-			wanted, err = e.objectives.take(objective, &a, r, e.names, now)
-		case a.until < now:
+		err := r.Err()
+		if err == nil && a.until < now {
 			s.leaving, s.free = append(s.leaving, snapshot.Change{Slot: slot}), append(s.free, slot)
 			continue
+		}
+		objective, wanted := known[a.id]
+		if err == nil && wanted {
+			wanted, err = e.objectives.take(objective, &a, r, e.names, now)
 		}
 		if err != nil {
 			aside, asideErr := store.SetAside(ctx, slot, value, err)
@@ -151,7 +151,11 @@ func (e *Engine) keep(ctx context.Context, now int64, telling bool) {
 	}
 	s.savedAt = now
 	changes, numbers := e.changed(s, now)
-	err := s.store.Write(ctx, append(changes, s.leaving...))
+	changes = append(changes, s.leaving...)
+	if len(changes) == 0 {
+		return
+	}
+	err := s.store.Write(ctx, changes)
 	if err == nil {
 		s.saved.Add(1)
 		s.leaving = nil
@@ -186,7 +190,7 @@ func (e *Engine) changed(s *state, now int64) (changes []snapshot.Change, number
 			}
 			a := account{
 				id: e.objectives.ids[key.Objective], group: e.objectives.binder.GroupValues(key.Objective, key.Group),
-				until: now + maxKept*int64(longest(&e.objectives.documents[key.Objective])),
+				until: now + int64(max(kept, keptWindows*longest(&e.objectives.documents[key.Objective]))),
 			}
 			value := e.objectives.put(number, key, a.put(nil), e.names)
 			changes = append(changes, snapshot.Change{Slot: s.slot(a.name()), Value: snapshot.Seal(value, 0)})

@@ -45,14 +45,14 @@ func everything() []openslo.Objective {
 
 // Whatever happens, a ledger that was restarted at any time goes on like one that was not.
 func TestARestartChangesNothing(t *testing.T) {
-	for range 5 {
+	for range 2 {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		one := New(everything(), burn.Slack{Late: time.Minute, Ahead: 5 * time.Second})
 		other := New(everything(), burn.Slack{Late: time.Minute, Ahead: 5 * time.Second})
 		transitions := 0
 		bad := false
-		for now := 86_000 * second; now < 90_000*second; now += second {
+		for now := 86_000 * second; now < 89_000*second; now += second {
 			if random.IntN(300) == 0 {
 				bad = !bad
 			}
@@ -77,14 +77,14 @@ func TestARestartChangesNothing(t *testing.T) {
 				// Time stood still for what was about to happen, since nobody knows how long it did.
 				for _, a := range one.inOrder {
 					for i := range a.alerts {
-						a.alerts[i].Rest()
+						a.alerts[i].Take(snapshot.NewReader(a.alerts[i].Put(nil)))
 					}
 				}
 			}
 		}
 		var want, got []Reading
-		one.Each(90_000*second, func(r Reading) { want = append(want, r) })
-		other.Each(90_000*second, func(r Reading) { got = append(got, r) })
+		one.Each(89_000*second, func(r Reading) { want = append(want, r) })
+		other.Each(89_000*second, func(r Reading) { got = append(got, r) })
 		require.Equal(t, want, got, "seed %d", seed)
 		assert.Positive(t, transitions)
 	}
