@@ -153,14 +153,13 @@ func (s *survivor) points(metric string) map[string][]point {
 					if m.Name() != metric {
 						continue
 					}
-					list := pmetric.NewNumberDataPointSlice()
+					list := m.Gauge().DataPoints
 					if m.Type() == pmetric.MetricTypeSum {
-						list = m.Sum().DataPoints()
-					} else {
-						list = m.Gauge().DataPoints()
+						list = m.Sum().DataPoints
 					}
-					for _, p := range list.All() {
-						of := text(p.Attributes(), "slo.name") + " " + text(p.Attributes(), "http.route") + " " + text(p.Attributes(), "outcome")
+					for _, p := range list().All() {
+						a := p.Attributes()
+						of := text(a, "slo.name") + " " + text(a, "http.route") + " " + text(a, "outcome")
 						points[of] = append(points[of], point{p.Timestamp(), p.StartTimestamp(), p.DoubleValue() + float64(p.IntValue())})
 					}
 				}
@@ -212,7 +211,8 @@ func (s *sender) run(address string, routes int) {
 				span.Status().SetCode(ptrace.StatusCodeError)
 			}
 		}
-		response, err := client.Post("http://"+address+"/v1/traces", "application/x-protobuf", bytes.NewReader(must((&ptrace.ProtoMarshaler{}).MarshalTraces(traces))))
+		body := must((&ptrace.ProtoMarshaler{}).MarshalTraces(traces))
+		response, err := client.Post("http://"+address+"/v1/traces", "application/x-protobuf", bytes.NewReader(body))
 		s.mu.Lock()
 		switch {
 		case err == nil && response.StatusCode == http.StatusOK:
@@ -320,9 +320,10 @@ func TestKill(t *testing.T) {
 				total += of[len(of)-1].value
 			}
 			assert.LessOrEqual(t, total, float64(requestsAtOnce*(accepted+doubtful)))
-			assert.GreaterOrEqual(t, total, float64(requestsAtOnce*(accepted-lost)), "of %d, at most %d are lost", requestsAtOnce*accepted, requestsAtOnce*lost)
+			assert.GreaterOrEqual(t, total, float64(requestsAtOnce*(accepted-lost)), "%d were sent", requestsAtOnce*accepted)
 			if name == "burns" && route == 0 {
-				t.Logf("%g events of %d that were sent, with %d in doubt, are in the budget; at most %d could be lost", total, requestsAtOnce*accepted, requestsAtOnce*doubtful, requestsAtOnce*lost)
+				t.Logf("%g events of %d that were sent, with %d in doubt, are in the budget; at most %d could be lost", total,
+					requestsAtOnce*accepted, requestsAtOnce*doubtful, requestsAtOnce*lost)
 			}
 		}
 	}

@@ -196,9 +196,8 @@ func (p *process) serve(t *testing.T, seconds int, status string) {
 	t.Helper()
 	for range seconds * 10 {
 		name := fmt.Sprint(time.Now().UnixNano())
-		td := traces([]span{{
-			Service: "front", Trace: name, ID: "server", Kind: "server", Status: status, Attributes: map[string]any{"http.route": "/" + name[len(name)-9:len(name)-8]},
-		}})
+		route := map[string]any{"http.route": "/" + name[len(name)-9:len(name)-8]} // the tenth of the second
+		td := traces([]span{{Service: "front", Trace: name, ID: "server", Kind: "server", Status: status, Attributes: route}})
 		require.NoError(t, p.ConsumeTraces(t.Context(), present(td)))
 		time.Sleep(100 * time.Millisecond)
 	}

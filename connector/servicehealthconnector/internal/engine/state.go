@@ -90,7 +90,8 @@ func (e *Engine) Restore(ctx context.Context, store *snapshot.Store, values [][]
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := &state{
-		store: store, interval: int64(e.settings.SnapshotInterval), logger: e.settings.Logger, slots: map[string]int{}, next: len(values), savedAt: now,
+		store: store, interval: int64(e.settings.SnapshotInterval), logger: e.settings.Logger,
+		slots: map[string]int{}, next: len(values), savedAt: now,
 	}
 	known := map[ledger.ID]uint32{}
 	for i := range e.objectives.documents {
@@ -131,7 +132,7 @@ func (e *Engine) Restore(ctx context.Context, store *snapshot.Store, values [][]
 	}
 	e.state.Store(s)
 	if len(values) > 0 {
-		s.logger.Info("budgets go on where they were", zap.Int("accounts", restored), zap.Int("accounts of objectives that are gone", strange))
+		s.logger.Info("budgets go on where they were", zap.Int("accounts", restored), zap.Int("of objectives that are gone", strange))
 	}
 	return nil
 }

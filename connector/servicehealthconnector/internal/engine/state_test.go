@@ -101,7 +101,9 @@ func (e *Engine) fill(t testing.TB, begin int64) (now int64) {
 	const month, slots = int64(30 * 24 * time.Hour), 60
 	// Each window in turn, the longest first, so that a bucket of each has something.
 	now = begin + month
-	for _, window := range []time.Duration{720 * time.Hour, 72 * time.Hour, 24 * time.Hour, 6 * time.Hour, 2 * time.Hour, time.Hour, 30 * time.Minute, 5 * time.Minute} {
+	for _, window := range []time.Duration{
+		720 * time.Hour, 72 * time.Hour, 24 * time.Hour, 6 * time.Hour, 2 * time.Hour, time.Hour, 30 * time.Minute, 5 * time.Minute,
+	} {
 		for i := range int64(slots) {
 			at := now - int64(window) + i*int64(window)/slots
 			for n, key := range keys {

@@ -180,21 +180,24 @@ func TestExact(t *testing.T) {
 	require.NoError(t, err)
 	monday := time.Date(2026, 3, 23, 0, 0, 0, 0, berlin) // In that week clocks are set forward.
 	alerts := []openslo.Alert{
-		alert("page", 5*time.Minute, 15*time.Second, 3), alert("page", 90*time.Second, 20*time.Second, 2), alert("ticket", 2*time.Hour, 7*time.Minute, 1),
+		alert("page", 5*time.Minute, 15*time.Second, 3), alert("page", 90*time.Second, 20*time.Second, 2),
+		alert("ticket", 2*time.Hour, 7*time.Minute, 1),
 	}
 	var outages []openslo.Interval
 	for hour := range 40 {
 		from := monday.Add(time.Duration(hour) * 7 * time.Hour / 2)
-		outages = append(outages, openslo.Interval{From: from.Add(1500 * time.Millisecond), To: from.Add(time.Duration(1+hour*hour) * 13 * time.Second)})
+		long := time.Duration(1+hour*hour) * 13 * time.Second
+		outages = append(outages, openslo.Interval{From: from.Add(1500 * time.Millisecond), To: from.Add(long)})
 	}
+	days := &openslo.Calendar{Start: monday, Count: 1, Unit: openslo.Day}
 	for name, o := range map[string]openslo.Objective{
 		"rolling":                       {Window: 6 * time.Hour},
 		"rolling, maintenance":          {Window: 6 * time.Hour, Maintenance: outages},
-		"days":                          {Window: 24 * time.Hour, Calendar: &openslo.Calendar{Start: monday, Count: 1, Unit: openslo.Day}},
-		"days, maintenance":             {Window: 24 * time.Hour, Calendar: &openslo.Calendar{Start: monday, Count: 1, Unit: openslo.Day}, Maintenance: outages},
+		"days":                          {Window: 24 * time.Hour, Calendar: days},
+		"days, maintenance":             {Window: 24 * time.Hour, Calendar: days, Maintenance: outages},
 		"timeslices":                    {Window: 6 * time.Hour, Slices: openslo.Slices{Length: time.Minute, Target: 0.8}},
 		"timeslices, odd":               {Window: 6 * time.Hour, Slices: openslo.Slices{Length: 7 * time.Second, Target: 0.75}},
-		"timeslices, maintenance, days": {Window: 24 * time.Hour, Calendar: &openslo.Calendar{Start: monday, Count: 1, Unit: openslo.Day}, Slices: openslo.Slices{Length: 10 * time.Second, Target: 0.8}, Maintenance: outages},
+		"timeslices, maintenance, days": {Window: 24 * time.Hour, Calendar: days, Maintenance: outages, Slices: openslo.Slices{Length: 10 * time.Second, Target: 0.8}},
 		"ratio timeslices":              {Window: 6 * time.Hour, Slices: openslo.Slices{Length: 30 * time.Second, Ratio: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -114,7 +114,8 @@ func newPlan(o *openslo.Objective, slack burn.Slack) plan {
 		of.Windows = append(of.Windows, c.Long, c.Short)
 		p.longest = max(p.longest, int64(c.Long))
 		p.conditions = append(p.conditions, burn.Condition{
-			Long: c.Long, Short: c.Short, Rate: c.BurnRate, Above: c.Above, After: c.After, LeastEvents: cmp.Or(c.LeastEvents, o.LeastEvents),
+			Long: c.Long, Short: c.Short, Rate: c.BurnRate, Above: c.Above, After: c.After,
+			LeastEvents: cmp.Or(c.LeastEvents, o.LeastEvents),
 		})
 		at := slices.IndexFunc(p.severities, func(s severity) bool { return s.name == c.Severity })
 		if at < 0 {
@@ -394,7 +395,8 @@ func (l *Ledger) read(a *account, now int64) Reading {
 	o, p := &l.objectives[a.Objective], &l.plans[a.Objective]
 	budget := a.meter.Budget(now)
 	r := Reading{
-		Key: a.Key, Total: a.total, Since: a.since, Budget: budget, Coverage: budget.Coverage, Exhaustion: math.Inf(1), rolls: o.Calendar == nil,
+		Key: a.Key, Total: a.total, Since: a.since, Budget: budget, Coverage: budget.Coverage, Exhaustion: math.Inf(1),
+		rolls: o.Calendar == nil,
 	}
 	if rate, ok := budget.Rate(o.Target); ok {
 		r.Known, r.Remaining = true, 1-rate

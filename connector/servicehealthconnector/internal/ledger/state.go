@@ -87,30 +87,3 @@ func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
 	l.open(a)
 	return len(l.inOrder) - 1, nil
 }
-
-// Carry takes over what another ledger has counted for objectives of the same identity. group says which group of an objective
-// here is the one that has a key there; false if it is not wanted. No account of these may be open yet.
-func (l *Ledger) Carry(from *Ledger, group func(was Key, objective uint32) (uint32, bool)) error {
-	here := map[ID]uint32{}
-	for i := range l.objectives {
-		here[Identity(&l.objectives[i])] = uint32(i) // nobody has four billion objectives
-	}
-	l.refused, l.present, l.began, l.since = from.refused, from.present, from.began, from.since
-	for number, a := range from.inOrder {
-		objective, ok := here[Identity(&from.objectives[a.Objective])]
-		if !ok {
-			continue
-		}
-		to, wanted := group(a.Key, objective)
-		if !wanted {
-			continue
-		}
-		changed := a.changed
-		taken, err := l.Take(Key{objective, to}, snapshot.NewReader(from.Put(number, nil)), math.MaxInt64-int64(l.slack.Ahead))
-		if err != nil {
-			return err
-		}
-		l.inOrder[taken].changed = changed
-	}
-	return nil
-}

@@ -116,34 +116,6 @@ func TestWhatIsCountedKeepsItsIdentity(t *testing.T) {
 	}
 }
 
-func TestCarry(t *testing.T) {
-	old := New(everything(), slack)
-	for objective := range uint32(len(old.objectives)) {
-		old.AddCounts(Key{objective, 7}, 89_900*second, 2, 0)
-		old.AddCounts(Key{objective, 7}, 90_000*second, 8, 30+uint64(objective))
-	}
-	require.Len(t, old.Evaluate(90_015*second), 3, "one has too few events, the slice of another is not over yet")
-	documents := everything()
-	documents[0], documents[4] = documents[4], documents[0]
-	documents[1].Name = "new"
-	documents[2].Conditions = documents[2].Conditions[:1]
-	documents[3].Conditions = []openslo.Alert{alert("other", time.Hour, time.Minute, 9)}
-	l := New(documents, slack)
-	require.NoError(t, l.Carry(old, func(was Key, objective uint32) (uint32, bool) {
-		assert.Equal(t, uint32(7), was.Group)
-		return objective + 1, true
-	}))
-	assert.Len(t, l.accounts, 4, "one is another objective now")
-	assert.Equal(t, burn.Count{Good: 10, Bad: 34}, l.accounts[Key{0, 1}].total)
-	assert.Equal(t, burn.Count{Good: 10, Bad: 30}, l.accounts[Key{4, 5}].total)
-	var ended []Transition
-	for _, tr := range l.Evaluate(90_016 * second) {
-		assert.NotEqual(t, Started, tr.Kind, "nothing is announced twice: %v", tr.Key)
-		ended = append(ended, tr)
-	}
-	assert.Empty(t, ended, "a burn goes on as long as one of its alerts does, and one whose severity is gone is nobody's")
-}
-
 func FuzzTake(f *testing.F) {
 	l := New(everything(), slack)
 	for objective := range uint32(len(l.objectives)) {
