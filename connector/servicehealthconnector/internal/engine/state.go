@@ -174,7 +174,7 @@ func (e *Engine) keep(ctx context.Context, now int64, telling bool) {
 	e.mu.Unlock()
 	if !s.failing {
 		s.failing = true
-		s.logger.Error("the state could not be saved: objectives go on in memory, and what they count now would be lost with this process; "+
+		s.logger.Warn("the state could not be saved: objectives go on in memory, and what they count now would be lost with this process; "+
 			"it is tried again", zap.Error(err))
 	}
 }
