@@ -29,6 +29,7 @@ type objectives struct {
 	// step is the longest time such that no bucket of any window begins within it.
 	step     int64
 	dossiers map[ledger.Key]*dossier
+	attic    attic
 }
 
 // dossier is what speaks against whom.

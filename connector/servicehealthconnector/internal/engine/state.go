@@ -229,6 +229,10 @@ func longest(o *openslo.Objective) time.Duration {
 
 // put appends who was blamed in an account, and what it has counted.
 func (o *objectives) put(number int, key ledger.Key, b []byte, table *names.Table) []byte {
+	return o.ledger.Put(number, o.putBlamed(key, b, table))
+}
+
+func (o *objectives) putBlamed(key ledger.Key, b []byte, table *names.Table) []byte {
 	var blamed map[charge]float64
 	if d := o.dossiers[key]; d != nil {
 		blamed = d.blamed
@@ -244,7 +248,7 @@ func (o *objectives) put(number int, key ledger.Key, b []byte, table *names.Tabl
 		}
 		b = snapshot.Float(snapshot.Bool(b, entity.Peer), n)
 	}
-	return o.ledger.Put(number, b)
+	return b
 }
 
 // take opens an account with what was put. It is false if there can be no such group.
