@@ -22,11 +22,14 @@ const maxBlamed = 100
 // objectives knows for each objective and group what it counted and on whom its bad events are blamed.
 type objectives struct {
 	documents []openslo.Objective
-	binder    *sli.Binder
-	ledger    *ledger.Ledger
+	// ids are the documents' identities.
+	ids    []ledger.ID
+	binder *sli.Binder
+	ledger *ledger.Ledger
 	// step is the longest time such that no bucket of any window begins within it.
 	step     int64
 	dossiers map[ledger.Key]*dossier
+	attic    attic
 }
 
 // dossier is what speaks against whom.
@@ -44,12 +47,21 @@ type charge struct {
 
 func newObjectives(s Settings) *objectives {
 	return &objectives{
+		ids:       identities(s.Objectives),
 		step:      burn.Step(windows(s.Objectives)...),
 		documents: s.Objectives,
 		binder:    s.Binder,
 		ledger:    ledger.New(s.Objectives, burn.Slack{Late: s.Late, Ahead: s.TraceWindow}),
 		dossiers:  map[ledger.Key]*dossier{},
 	}
+}
+
+func identities(of []openslo.Objective) []ledger.ID {
+	ids := make([]ledger.ID, len(of))
+	for i := range ids {
+		ids[i] = ledger.Identity(&of[i])
+	}
+	return ids
 }
 
 func windows(of []openslo.Objective) []time.Duration {
@@ -74,14 +86,13 @@ func (o *objectives) isLatency(objective uint32) bool {
 
 func (o *objectives) add(e *event, table *names.Table) {
 	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
+	if o.documents[key.Objective].Name == "" {
+		return // It was an event of an objective that is no more.
+	}
 	if counted := o.ledger.Add(key, e.at, e.mark.Good, e.count); !counted || e.mark.Good {
 		return
 	}
-	d := o.dossiers[key]
-	if d == nil {
-		d = &dossier{tally: suspect.New(int64(o.shortestLong(key.Objective))), blamed: map[charge]float64{}}
-		o.dossiers[key] = d
-	}
+	d := o.dossier(key)
 	if entity := table.EntityOf(e.verdict.Entity); e.verdict.Layer == layer.Unknown {
 		e.verdict.Layer = entity.Layer
 	}
@@ -92,6 +103,15 @@ func (o *objectives) add(e *event, table *names.Table) {
 	d.service = e.service
 	d.blamed[c] += e.count
 	d.tally.Add(e.at, e.verdict, e.count, e.id)
+}
+
+func (o *objectives) dossier(key ledger.Key) *dossier {
+	d := o.dossiers[key]
+	if d == nil {
+		d = &dossier{tally: suspect.New(int64(o.shortestLong(key.Objective))), blamed: map[charge]float64{}}
+		o.dossiers[key] = d
+	}
+	return d
 }
 
 // shortestLong is the window in which suspects are looked for: what is older has no part in a burn that starts now.
@@ -122,25 +142,38 @@ func looksElsewhere(document *openslo.Objective) bool {
 	return document.Indicator.Service != document.Service
 }
 
-// tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it.
-func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes, who *diagnoser) {
-	for _, t := range o.ledger.Evaluate(horizon) {
+// tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it, and says whether there
+// was any.
+func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes, who *diagnoser) bool {
+	transitions := o.ledger.Evaluate(horizon)
+	for _, t := range transitions {
 		document := &o.documents[t.Objective]
 		alert := &document.Conditions[t.Condition]
-		if !t.Started {
+		switch t.Kind {
+		case ledger.Started:
+		case ledger.Resolved:
 			if alert.AnnounceResolved {
 				events.BurnResolved(report.Resolved{
-					Objective: o.named(t.Key), Severity: alert.Severity, Remaining: t.Reading.Remaining,
-					Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now),
+					Objective: o.named(t.Key), Severity: alert.Severity, Remaining: t.Reading.Remaining, Known: t.Reading.Known,
+					Interruptions: t.Interruptions, Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now),
 				})
 			}
+			continue
+		case ledger.DataMissing, ledger.DataBack:
+			events.NoData(report.NoData{
+				Objective: o.named(t.Key), Severity: alert.Severity, Back: t.Kind == ledger.DataBack, Runbook: alert.Runbook,
+				Last: time.Unix(0, t.Onset), Now: time.Unix(0, now),
+			})
 			continue
 		}
 		started := report.Started{
 			Objective: o.named(t.Key), Severity: alert.Severity, Target: document.Target,
-			Long: alert.Long, Short: alert.Short, LongRate: t.LongRate, ShortRate: t.ShortRate,
+			Long: alert.Long, Short: alert.Short, LongRate: t.LongRate, ShortRate: t.ShortRate, OfOne: t.OfOne,
 			Remaining: t.Reading.Remaining, Exhaustion: t.Reading.Exhaustion,
 			Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now), Runbook: alert.Runbook,
+		}
+		if cmp.Or(alert.LeastEvents, document.LeastEvents) > 0 {
+			started.OfOne = 0 // It was asked for enough of them.
 		}
 		var first uint32
 		if d := o.dossiers[t.Key]; d != nil {
@@ -167,6 +200,7 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 		}
 		events.BurnStarted(started)
 	}
+	return len(transitions) > 0
 }
 
 // isOwn says whether somebody is the objective's service. To a caller, a service that sends nothing is a peer of that name.
@@ -193,7 +227,7 @@ func join(suspects []report.Suspect, s report.Suspect) []report.Suspect {
 func (o *objectives) read(horizon int64, metrics *report.Metrics, table *names.Table) {
 	o.ledger.Each(horizon, func(r ledger.Reading) {
 		reading := report.Reading{
-			Objective: o.named(r.Key), Good: r.Total.Good, Bad: r.Total.Bad, Target: o.documents[r.Objective].Target,
+			Objective: o.named(r.Key), Good: r.Total.Good, Bad: r.Total.Bad, Since: r.Since, Target: o.documents[r.Objective].Target,
 			Remaining: r.Remaining, Exhaustion: r.Exhaustion, Coverage: r.Coverage, Known: r.Known,
 		}
 		for _, rate := range r.Rates {

@@ -38,11 +38,13 @@ func (e *Engine) Metrics(ctx context.Context, md pmetric.Metrics, now int64) {
 	if now = e.at(ctx, func(into []int64) []int64 { return pointTimes(md, into) }, now); now == 0 {
 		return
 	}
+	e.intake.RLock()
+	defer e.intake.RUnlock()
 	e.series.Begin(now)
 	b := e.batch()
 	defer e.giveBack(b)
 	for _, rm := range md.ResourceMetrics().All() {
-		asking := e.settings.Binder.Points(service.Of(rm.Resource().Attributes()))
+		asking := e.binder.Points(service.Of(rm.Resource().Attributes()))
 		if len(asking) == 0 {
 			continue
 		}

@@ -2,8 +2,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,10 +51,19 @@ type Suspect struct {
 
 // Change is a version that served for the first time.
 type Change struct {
-	Service  names.Entity
-	Version  string
-	Previous string
-	At       time.Time
+	Service           names.Entity
+	Version, Previous string
+	// Revision and PreviousRevision are those of the source, as far as they are known.
+	Revision, PreviousRevision string
+	At                         time.Time
+}
+
+// kind is what has changed, with what it is and was: the version, or if that is missing or the same, the revision.
+func (c *Change) kind() (what, is, was string) {
+	if c.Version == c.Previous || (c.Version == "" || c.Previous == "") && c.Revision != "" && c.PreviousRevision != "" {
+		return "revision", c.Revision, c.PreviousRevision
+	}
+	return "version", cmp.Or(c.Version, c.Revision), cmp.Or(c.Previous, c.PreviousRevision)
 }
 
 // Started is a burn that begins to be announced.
@@ -62,10 +73,12 @@ type Started struct {
 	Target              float64
 	Long, Short         time.Duration
 	LongRate, ShortRate float64
-	Remaining           float64
-	Exhaustion          float64 // seconds; +Inf where the budget will not be gone
-	Onset, Now          time.Time
-	Suspects            []Suspect
+	// OfOne is the burn rate over the long window that one event makes alone; 0 if that says nothing.
+	OfOne      float64
+	Remaining  float64
+	Exhaustion float64 // seconds; +Inf where the budget will not be gone
+	Onset, Now time.Time
+	Suspects   []Suspect
 	// Learning says that what is usual is not known yet.
 	Learning bool
 	Change   *Change
@@ -76,9 +89,24 @@ type Started struct {
 // Resolved is a burn that is over.
 type Resolved struct {
 	Objective
-	Severity   string
-	Remaining  float64
-	Onset, Now time.Time
+	Severity  string
+	Remaining float64
+	// Known says that there is any data in the objective's window.
+	Known         bool
+	Interruptions uint64
+	Onset, Now    time.Time
+	// Withdrawn says that nobody looks at the burn any more, since its document was changed.
+	Withdrawn bool
+}
+
+// NoData says that nothing is measured any more, or again.
+type NoData struct {
+	Objective
+	Severity string
+	Back     bool
+	Runbook  string
+	// Last is when the last event was, before there were no more.
+	Last, Now time.Time
 }
 
 // Events collects log records.
@@ -180,7 +208,10 @@ func (c *Changed) sentence(table *names.Table) string {
 	if c.Caller == names.None {
 		what = "Requests to " + callee
 	}
-	if !c.isTrouble() {
+	switch {
+	case c.State == health.Unknown && !c.isTrouble():
+		return fmt.Sprintf("%s have become too few to say how they are; when last seen, they were %s.", what, c.Previous)
+	case !c.isTrouble():
 		return what + " are as they used to be."
 	}
 	since := c.Onset.UTC().Format("15:04:05")
@@ -212,14 +243,20 @@ func rough(d time.Duration) string {
 	return d.String()
 }
 
-// VersionChanged says that a version served for the first time.
-func (e *Events) VersionChanged(c Change) {
+// VersionChanged says that a version served for the first time, and which share of the service's traffic it had from then until now.
+// The event's time is when it first served, and that at which it was observed is now.
+func (e *Events) VersionChanged(c Change, share float64, now time.Time) {
+	what, is, was := c.kind()
 	a := e.add("service.version_changed", c.At, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s now serves version %s; before, it was %s.", c.Service.Name, c.Version, c.Previous))
+		fmt.Sprintf("%s now serves %s %s with %s of its traffic; before, it was %s.", c.Service.Name, what, is, percent(share), cmp.Or(was, "unknown")))
+	e.records.At(e.records.Len() - 1).SetObservedTimestamp(pcommon.NewTimestampFromTime(now))
 	a.PutStr("service.name", c.Service.Name)
 	putUnlessEmpty(a, "service.namespace", c.Service.Namespace)
-	a.PutStr("service.version", c.Version)
-	a.PutStr("service.previous_version", c.Previous)
+	putUnlessEmpty(a, "service.version", c.Version)
+	putUnlessEmpty(a, "service.previous_version", c.Previous)
+	putUnlessEmpty(a, "vcs.ref.head.revision", c.Revision)
+	putUnlessEmpty(a, "vcs.ref.head.previous_revision", c.PreviousRevision)
+	a.PutDouble("service.version.traffic_share", share)
 }
 
 // BurnStarted announces a burn.
@@ -239,6 +276,9 @@ func (e *Events) BurnStarted(s Started) {
 	a.PutStr("slo.burn.short_window", Window(s.Short))
 	a.PutDouble("slo.burn.long_rate", s.LongRate)
 	a.PutDouble("slo.burn.short_rate", s.ShortRate)
+	if s.OfOne > 0 {
+		a.PutDouble("slo.burn.of_one_event", s.OfOne)
+	}
 	a.PutDouble("slo.error_budget.remaining", s.Remaining)
 	if !math.IsInf(s.Exhaustion, 0) {
 		a.PutDouble("slo.error_budget.exhaustion", s.Exhaustion)
@@ -252,13 +292,55 @@ func (e *Events) BurnStarted(s Started) {
 
 // BurnResolved says that a burn is over.
 func (e *Events) BurnResolved(r Resolved) {
-	a := e.add("slo.burn.resolved", r.Now, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s of %s has stopped burning after %s; %s.", r.Name, r.Service, round(r.Now.Sub(r.Onset)), budget(r.Remaining)))
+	var b strings.Builder
+	form := "%s of %s has stopped burning after %s"
+	if r.Withdrawn {
+		form = "%s of %s is defined in another way now, or no more, and whether it still burns is not known; it did for %s"
+	}
+	fmt.Fprintf(&b, form, r.Name, r.Service, round(r.Now.Sub(r.Onset)))
+	switch r.Interruptions {
+	case 0:
+	case 1:
+		b.WriteString(" with one interruption")
+	default:
+		fmt.Fprintf(&b, " with %d interruptions", r.Interruptions)
+	}
+	if r.Known {
+		b.WriteString("; " + budget(r.Remaining))
+	}
+	b.WriteString(".")
+	a := e.add("slo.burn.resolved", r.Now, plog.SeverityNumberInfo, b.String())
 	putObjective(a, r.Objective)
 	a.PutStr("severity", r.Severity)
 	a.PutStr("slo.burn.onset", clock(r.Onset))
 	a.PutDouble("slo.burn.duration", r.Now.Sub(r.Onset).Seconds())
-	a.PutDouble("slo.error_budget.remaining", r.Remaining)
+	a.PutInt("slo.burn.interruptions", int64(r.Interruptions))
+	if r.Withdrawn {
+		a.PutBool("slo.burn.withdrawn", true)
+	}
+	if r.Known {
+		a.PutDouble("slo.error_budget.remaining", r.Remaining)
+	}
+}
+
+// NoData says that nothing is measured any more, or again.
+func (e *Events) NoData(n NoData) {
+	name, severity := "slo.no_data.started", plog.SeverityNumberWarn
+	body := fmt.Sprintf("Of %s of %s nothing is measured any more, since %s: nobody knows how it is, and its alerts stand still.",
+		n.Name, n.Service, n.Last.UTC().Format("15:04:05"))
+	if n.Back {
+		name, severity = "slo.no_data.resolved", plog.SeverityNumberInfo
+		body = fmt.Sprintf("%s of %s is measured again, after %s without any data.", n.Name, n.Service, round(n.Now.Sub(n.Last)))
+	}
+	a := e.add(name, n.Now, severity, body)
+	putObjective(a, n.Objective)
+	a.PutStr("severity", n.Severity)
+	a.PutStr("slo.no_data.onset", clock(n.Last))
+	if n.Back {
+		a.PutDouble("slo.no_data.duration", n.Now.Sub(n.Last).Seconds())
+	} else {
+		putUnlessEmpty(a, "url.runbook", n.Runbook)
+	}
 }
 
 // sentence says whose burn it is, the way one tells a colleague who has just been woken up.
@@ -288,7 +370,8 @@ func sentence(s Started) string {
 
 func writeChange(b *strings.Builder, c *Change) {
 	if c != nil {
-		fmt.Fprintf(b, " Just before, %s changed from version %s to %s.", c.Service.Name, c.Previous, c.Version)
+		what, is, was := c.kind()
+		fmt.Fprintf(b, " Just before, %s changed from %s %s to %s.", c.Service.Name, what, cmp.Or(was, "unknown"), is)
 	}
 }
 
@@ -345,7 +428,8 @@ func putLearning(a pcommon.Map, learning bool) {
 
 func putChange(a pcommon.Map, c *Change) {
 	if c != nil {
-		a.PutStr("change.kind", "version")
+		what, _, _ := c.kind()
+		a.PutStr("change.kind", what)
 		a.PutStr("change.service.name", c.Service.Name)
 		a.PutStr("change.time", clock(c.At))
 	}
@@ -369,8 +453,42 @@ func putObjective(a pcommon.Map, o Objective) {
 	}
 }
 
+// edgeKeys are the attributes of a dependency.
+var edgeKeys = []string{
+	"caller.service.name", "caller.service.namespace", "caller.deployment.environment.name", "caller.layer",
+	"callee.service.name", "callee.service.namespace", "callee.deployment.environment.name", "callee.layer", "dependency.type",
+}
+
+// The prefixes of what the two sides of a dependency are called by.
+const (
+	callerPrefix = "caller."
+	calleePrefix = "callee."
+)
+
+// MayBeDimension says whether an attribute, told of either side of a dependency, would not be one that the dependency has anyway.
+func MayBeDimension(name string) bool {
+	return !IsOfEdge(callerPrefix+name) && !IsOfEdge(calleePrefix+name)
+}
+
+// furtherKeys is how many attributes are told of an edge beside its own, for the most part.
+const furtherKeys = 3
+
+// EdgeKeys are the attributes that a dependency may have.
+func EdgeKeys() []string { return slices.Clone(edgeKeys) }
+
+// IsOfEdge says whether a dependency may have that attribute.
+func IsOfEdge(key string) bool { return slices.Contains(edgeKeys, key) }
+
+// EdgeAttributes are those that a dependency has in all that is told of it. Each is a text.
+func EdgeAttributes(edge dependency.Edge, table *names.Table) pcommon.Map {
+	a := pcommon.NewMap()
+	putEdge(a, edge, table)
+	return a
+}
+
 // putEdge names both sides. A service without a caller stands for itself.
 func putEdge(a pcommon.Map, edge dependency.Edge, table *names.Table) {
+	a.EnsureCapacity(len(edgeKeys) + furtherKeys)
 	caller, callee := table.EntityOf(edge.Caller), table.EntityOf(edge.Callee)
 	putUnlessEmpty(a, "caller.service.name", caller.Name)
 	putUnlessEmpty(a, "caller.service.namespace", caller.Namespace)
