@@ -56,6 +56,7 @@ evidence/evidence.go surprising
 evidence/evidence.go halfLife
 evidence/evidence.go pause
 evidence/finding.go forgotten
+evidence/finding.go always
 evidence/finding.go noticed
 evidence/finding.go effect
 evidence/finding.go leastUnits
