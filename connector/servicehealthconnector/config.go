@@ -128,6 +128,9 @@ type SLOConfig struct {
 	Documents []map[string]any `mapstructure:"documents"`
 	// Late is how late an event may still enter its own bucket.
 	Late time.Duration `mapstructure:"late"`
+	// Verdicts is whether this connector gives the verdicts. If not it only counts events, and another one that gets these counts
+	// in a metrics pipeline gives them.
+	Verdicts bool `mapstructure:"verdicts"`
 }
 
 // MetricConfig is about one emitted metric.
@@ -145,7 +148,7 @@ func createDefaultConfig() component.Config {
 		Dependencies: DependenciesConfig{
 			MaxEdges: 10_000, MaxEdgesPerCaller: 1000, Silence: time.Hour, Temporality: cumulative,
 		},
-		SLO:           SLOConfig{Late: 5 * time.Minute},
+		SLO:           SLOConfig{Late: 5 * time.Minute, Verdicts: true},
 		Clock:         clockWall,
 		FlushInterval: 15 * time.Second,
 	}

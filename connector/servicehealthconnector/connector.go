@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -63,6 +64,8 @@ type shared struct {
 	engine    *engine.Engine
 	telemetry *metadata.TelemetryBuilder
 	disabled  []string
+	// resource is who tells: what two of them count must not become one series.
+	resource pcommon.Resource
 	clock     engine.WallClock
 
 	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each batch.
@@ -118,7 +121,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	if err != nil {
 		return nil, err
 	}
-	s := &shared{registry: r, id: set.ID, logger: set.Logger, telemetry: telemetry}
+	s := &shared{registry: r, id: set.ID, logger: set.Logger, telemetry: telemetry, resource: set.Resource}
 	for name, m := range cfg.Metrics {
 		if !m.Enabled {
 			s.disabled = append(s.disabled, name)
@@ -135,6 +138,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,
+		CountOnly:         !cfg.SLO.Verdicts,
 		EventTime:         cfg.Clock == clockEvent,
 		Objectives:        objectives,
 		Binder:            binder,
@@ -281,6 +285,7 @@ func (t *ticker) end(ctx context.Context) error {
 // Metrics sends to one of the instances that send metrics: all of them reach the same pipelines.
 func (s *shared) Metrics(ctx context.Context, md pmetric.Metrics) {
 	report.Remove(md, s.disabled)
+	s.resource.CopyTo(md.ResourceMetrics().At(0).Resource())
 	if next := s.find(func(o output) bool { return o.metrics != nil }); next.metrics != nil {
 		if err := next.metrics.ConsumeMetrics(ctx, md); err != nil {
 			s.logger.Warn("metrics were refused downstream", zap.Error(err))
@@ -337,6 +342,14 @@ func (s *shared) observe() error {
 		}},
 		{s.telemetry.RegisterServiceHealthEventsNotJudgedCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.NotJudged))
+		}},
+		{s.telemetry.RegisterServiceHealthFleetPointsRefusedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			for reason, n := range st.PointsRefused {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String("reason", string(reason))))
+			}
+		}},
+		{s.telemetry.RegisterServiceHealthFleetPointsRepeatedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.PointsRepeated))
 		}},
 		{s.telemetry.RegisterServiceHealthEventsLateCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.LateEvents))

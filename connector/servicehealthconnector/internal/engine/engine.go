@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/fleet"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
@@ -67,6 +68,8 @@ type Settings struct {
 	Limits        []Limit
 	FlushInterval time.Duration
 	Late          time.Duration
+	// CountOnly leaves the verdicts on objectives to whoever sums up what several engines count.
+	CountOnly bool
 	// EventTime makes the time of the telemetry the time of the verdicts.
 	EventTime  bool
 	Objectives []openslo.Objective
@@ -141,7 +144,6 @@ func New(settings Settings, sink Sink) *Engine {
 		marks:      marks.New(),
 		batches:    make(chan *batch, 2*n),
 		past:       usual.NewPast(),
-		objectives: newObjectives(settings),
 		diagnoser:  newDiagnoser(settings),
 		changes:    changes{versions: map[uint32]*versions{}},
 		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
@@ -155,6 +157,7 @@ func New(settings Settings, sink Sink) *Engine {
 		s := newShard(&e.held, maxProducers/(shardsPerDecider*n), settings.MaxSpans/(shardsPerDecider*n), d)
 		e.shards, d.shards = append(e.shards, s), append(d.shards, s)
 	}
+	e.objectives = newObjectives(settings, e.names)
 	e.usual.Store(e.past.View())
 	return e
 }
@@ -204,7 +207,12 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 
 // Metrics takes in data points. now is as in Traces.
 func (e *Engine) Metrics(ctx context.Context, md pmetric.Metrics, now int64) {
-	e.at(ctx, pointTimes(md), now)
+	if now = e.at(ctx, pointTimes(md), now); now == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.objectives.gather(md, now)
 }
 
 // at is the time that counts for a batch whose items have these times: now, unless the engine follows the time of the telemetry. It is
@@ -345,6 +353,9 @@ func (e *Engine) start(now int64) {
 	if e.started == 0 {
 		e.started, e.ticked, e.flushed = now, now, now
 		e.dependencies = newDependencies(e.settings, now)
+		e.mu.Lock()
+		e.objectives.begin(now)
+		e.mu.Unlock()
 	}
 }
 
@@ -369,7 +380,7 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 	if due > now {
 		horizon = now
 	}
-	events, metrics := e.tell(now, horizon)
+	events, metrics := e.tell(now, horizon, due > now)
 	if events.Len() > 0 {
 		e.sink.Logs(ctx, events.Logs())
 	}
@@ -410,8 +421,8 @@ func (e *Engine) sweep(now, due int64) {
 	}
 }
 
-// tell collects the events that are due and, at the end of a flush interval, the metrics.
-func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
+// tell collects the events that are due and, at the end of a flush interval, the metrics. Nothing comes after the last of them.
+func (e *Engine) tell(now, horizon int64, last bool) (*report.Events, *report.Metrics) {
 	// A timer comes a little early or late, which must not put off a flush by a whole tick.
 	flush := now-e.flushed >= int64(e.settings.FlushInterval-tick/2)
 	events := report.NewEvents(e.settings.Scope, e.settings.Version)
@@ -428,7 +439,10 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	e.dependencies.look(now, events, e.names, &e.changes)
 	e.diagnoser.look(now, events, e.names, &e.changes)
 	e.mu.Lock()
-	e.objectives.tell(now, horizon, events, e.names, &e.changes)
+	horizon = e.objectives.judge(now, horizon, events, e.names, &e.changes)
+	if last {
+		e.objectives.release(math.MaxInt64)
+	}
 	e.mu.Unlock()
 	if !flush {
 		return events, nil
@@ -438,7 +452,11 @@ func (e *Engine) tell(now, horizon int64) (*report.Events, *report.Metrics) {
 	e.flush(now, metrics)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.objectives.read(horizon, metrics, e.names)
+	if e.objectives.counted != nil {
+		e.objectives.counted.read(now, last, e.objectives, metrics)
+	} else {
+		e.objectives.read(horizon, metrics, e.names)
+	}
 	return events, metrics
 }
 
@@ -513,6 +531,9 @@ type Stats struct {
 	EdgesRefused uint64
 	// LateEvents is how many SLI events came too late for their bucket.
 	LateEvents uint64
+	// PointsRepeated is how many points of gateways had been told before, PointsRefused how many were not counted, by reason.
+	PointsRepeated uint64
+	PointsRefused  map[fleet.Refusal]uint64
 }
 
 // Stats returns the present state.
@@ -529,7 +550,10 @@ func (e *Engine) Stats() Stats {
 		d.mu.Unlock()
 	}
 	e.mu.Lock()
-	s.LateEvents = e.objectives.ledger.Refused()
+	s.LateEvents = e.objectives.refused()
+	if g := e.objectives.gathered; g != nil {
+		s.PointsRepeated, s.PointsRefused = g.fleet.Repeated(), maps.Clone(g.fleet.Refused())
+	}
 	e.mu.Unlock()
 	return s
 }

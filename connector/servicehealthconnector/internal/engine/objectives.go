@@ -27,6 +27,9 @@ type objectives struct {
 	// step is the longest time such that no bucket of any window begins within it.
 	step     int64
 	dossiers map[ledger.Key]*dossier
+	// counted is there where somebody else gives the verdicts, gathered where this engine gives them for a fleet, too.
+	counted  *counted
+	gathered *gathered
 }
 
 // dossier is what speaks against whom.
@@ -40,14 +43,37 @@ type charge struct {
 	relation report.Relation
 }
 
-func newObjectives(s Settings) *objectives {
-	return &objectives{
+func newObjectives(s Settings, table *names.Table) *objectives {
+	o := &objectives{
 		step:      burn.Step(windows(s.Objectives)...),
 		documents: s.Objectives,
 		binder:    s.Binder,
 		ledger:    ledger.New(s.Objectives, burn.Slack{Late: s.Late, Ahead: s.TraceWindow}),
 		dossiers:  map[ledger.Key]*dossier{},
 	}
+	if s.CountOnly {
+		o.counted = newCounted(s, o.step)
+	} else {
+		o.gathered = newGathered(s, table)
+	}
+	return o
+}
+
+// begin says that what happens counts from now on.
+func (o *objectives) begin(now int64) {
+	if o.counted != nil {
+		o.counted.steps.Begin(now)
+	} else {
+		o.gathered.fleet.Begin(now)
+	}
+}
+
+// refused is the number of events that were not counted.
+func (o *objectives) refused() uint64 {
+	if o.counted != nil {
+		return o.counted.refused
+	}
+	return o.ledger.Refused()
 }
 
 func windows(of []openslo.Objective) []time.Duration {
@@ -70,19 +96,32 @@ func (o *objectives) isLatency(objective uint32) bool {
 }
 
 func (o *objectives) add(e *event, table *names.Table) {
+	if o.counted != nil {
+		o.counted.add(e, table)
+		return
+	}
 	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
 	if counted := o.ledger.Add(key, e.at, e.mark.Good, e.count); !counted || e.mark.Good {
 		return
 	}
+	o.blame(key, e, chargeOf(e, table))
+}
+
+// chargeOf says on whom a bad event is blamed, and lets it know the layer.
+func chargeOf(e *event, table *names.Table) charge {
+	if entity := table.EntityOf(e.verdict.Entity); e.verdict.Layer == layer.Unknown {
+		e.verdict.Layer = entity.Layer
+	}
+	return charge{e.verdict.Culprit, relation(e)}
+}
+
+// blame notes what speaks against whom.
+func (o *objectives) blame(key ledger.Key, e *event, c charge) {
 	d := o.dossiers[key]
 	if d == nil {
 		d = &dossier{tally: suspect.New(int64(o.shortestLong(key.Objective))), blamed: map[charge]float64{}}
 		o.dossiers[key] = d
 	}
-	if entity := table.EntityOf(e.verdict.Entity); e.verdict.Layer == layer.Unknown {
-		e.verdict.Layer = entity.Layer
-	}
-	c := charge{e.verdict.Culprit, relation(e)}
 	if _, ok := d.blamed[c]; !ok && len(d.blamed) >= maxBlamed {
 		c = charge{blame.Culprit{Entity: names.Other, Reason: c.Reason}, c.relation}
 	}

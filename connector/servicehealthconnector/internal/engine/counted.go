@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/counter"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+)
+
+// counted takes the place of the ledger and the dossiers where somebody else gives the verdicts.
+type counted struct {
+	steps counter.Steps
+	// window is how long a trace is held, and so how long after a step events of it come that came at once.
+	window   int64
+	late     int64
+	accounts map[ledger.Key]*account
+	refused  uint64
+}
+
+// account is what was counted for one objective and group.
+type account struct {
+	good, bad counter.Counter
+	blamed    map[report.Blamed]*counter.Counter
+	latest    int64
+}
+
+func newCounted(s Settings, step int64) *counted {
+	return &counted{
+		steps: counter.NewSteps(step), window: int64(s.TraceWindow), late: int64(s.Late), accounts: map[ledger.Key]*account{},
+	}
+}
+
+func (c *counted) add(e *event, table *names.Table) {
+	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
+	a := c.accounts[key]
+	if a == nil {
+		a = &account{blamed: map[report.Blamed]*counter.Counter{}}
+		c.accounts[key] = a
+	}
+	of := &a.good
+	if !e.mark.Good {
+		of = &a.bad
+	}
+	end := c.steps.End(e.at)
+	if e.at < a.latest-c.late || !of.Add(end, e.count, pcommon.TraceID{}) {
+		c.refused++
+		return
+	}
+	a.latest = max(a.latest, e.at)
+	if !e.mark.Good {
+		a.blame(e, table).Add(end, e.count, e.id)
+	}
+}
+
+// blame is the counter of those on whom an event is blamed. Services of one name in several environments are one culprit, since
+// nothing tells them apart.
+func (a *account) blame(e *event, table *names.Table) *counter.Counter {
+	c := chargeOf(e, table)
+	b := report.Blamed{Culprit: table.EntityOf(c.Entity).Name, Layer: c.Layer, Relation: c.relation, Reason: c.Reason}
+	of := a.blamed[b]
+	if of == nil && len(a.blamed) >= maxBlamed {
+		b = report.Blamed{Culprit: names.Overflow, Relation: c.relation, Reason: c.Reason}
+		of = a.blamed[b]
+	}
+	if of == nil {
+		of = &counter.Counter{}
+		a.blamed[b] = of
+	}
+	return of
+}
+
+// read adds what was counted up to the last step that is closed. A step stays open for one window more than its traces are held, so
+// that what takes up to a window to come here still counts where it belongs. The target is told as well, since it is no verdict.
+func (c *counted) read(now int64, last bool, o *objectives, metrics *report.Metrics) {
+	if c.steps.Close(now - 2*c.window); last {
+		c.steps.CloseLast(now)
+	}
+	for key, a := range c.accounts {
+		named := o.named(key)
+		a.good.Tell(&c.steps, func(p counter.Point) { metrics.Events(named, true, sum(p)) })
+		a.bad.Tell(&c.steps, func(p counter.Point) { metrics.Events(named, false, sum(p)) })
+		for b, of := range a.blamed {
+			of.Tell(&c.steps, func(p counter.Point) { metrics.BlamedEvents(named, b, sum(p)) })
+		}
+		metrics.Target(named, o.documents[key.Objective].Target)
+	}
+}
+
+func sum(p counter.Point) report.Sum {
+	return report.Sum{At: pcommon.Timestamp(p.At), Events: p.Events, Trace: p.Trace}
+}
