@@ -67,22 +67,28 @@ type Counter struct {
 }
 
 type step struct {
-	end    int64
-	events uint64
-	trace  pcommon.TraceID
+	end     int64
+	events  uint64
+	witness Witness
+}
+
+// Witness is one of the events that were counted: its trace, and the number of the operation in which it began. It may be empty.
+type Witness struct {
+	Trace     pcommon.TraceID
+	Operation uint32
 }
 
 // Point is a sum: so many events ended before At, which is in nanoseconds since the epoch.
 type Point struct {
 	At     int64
 	Events uint64
-	// Trace is that of one of the events since the point before, or empty.
-	Trace pcommon.TraceID
+	// Witness is the latest of the events since the point before.
+	Witness Witness
 }
 
 // Add counts an event that stands for count events, in the step that ends at end. It is false if count is no number that a sampled
 // event could stand for.
-func (c *Counter) Add(end int64, count float64, trace pcommon.TraceID) bool {
+func (c *Counter) Add(end int64, count float64, w Witness) bool {
 	if !(count >= 0 && count <= mostEvents) { // NaN is neither
 		return false
 	}
@@ -90,7 +96,7 @@ func (c *Counter) Add(end int64, count float64, trace pcommon.TraceID) bool {
 	c.rest += count - whole
 	s := c.step(end)
 	s.events += uint64(whole)
-	s.trace = trace
+	s.witness = w
 	return true
 }
 
@@ -122,7 +128,7 @@ func (c *Counter) Tell(steps *Steps, f func(Point)) {
 			f(Point{At: s.end - steps.width})
 		}
 		c.events, c.at = c.events+s.events, s.end
-		f(Point{c.at, c.events, s.trace})
+		f(Point{c.at, c.events, s.witness})
 	}
 	c.open = c.open[:copy(c.open, c.open[told:])]
 	if c.at != 0 && c.at < steps.closed {

@@ -12,6 +12,8 @@ import (
 
 const second = int64(time.Second)
 
+func of(trace byte) Witness { return Witness{Trace: pcommon.TraceID{trace}, Operation: uint32(trace)} }
+
 func told(c *Counter, steps *Steps) []Point {
 	var points []Point
 	c.Tell(steps, func(p Point) {
@@ -27,7 +29,7 @@ func TestPointsHaveTheTimeOfTheEvents(t *testing.T) {
 	var c Counter
 	add := func(at int64, count float64) {
 		t.Helper()
-		assert.True(t, c.Add(steps.End(at), count, pcommon.TraceID{byte(at / second)}))
+		assert.True(t, c.Add(steps.End(at), count, of(byte(at/second))))
 	}
 	add(104*second, 1)
 	add(102*second+1, 2)
@@ -35,16 +37,16 @@ func TestPointsHaveTheTimeOfTheEvents(t *testing.T) {
 	steps.Close(101 * second)
 	assert.Empty(t, told(&c, &steps), "their steps are open")
 	steps.Close(104 * second)
-	assert.Equal(t, []Point{{At: 102}, {At: 103, Events: 3, Trace: pcommon.TraceID{102}}, {At: 104, Events: 3}}, told(&c, &steps))
+	assert.Equal(t, []Point{{At: 102}, {At: 103, Events: 3, Witness: of(102)}, {At: 104, Events: 3}}, told(&c, &steps))
 	assert.Empty(t, told(&c, &steps), "nothing is told twice")
 	add(101*second, 5) // late
 	steps.Close(106*second + 1)
-	assert.Equal(t, []Point{{At: 105, Events: 9, Trace: pcommon.TraceID{101}}, {At: 106, Events: 9}}, told(&c, &steps))
+	assert.Equal(t, []Point{{At: 105, Events: 9, Witness: of(101)}, {At: 106, Events: 9}}, told(&c, &steps))
 	steps.Close(90 * second)
 	assert.Equal(t, 106*second, steps.Closed())
 	add(150*second, 1)
 	steps.CloseLast(107*second + 1)
-	assert.Equal(t, []Point{{At: 151, Events: 10, Trace: pcommon.TraceID{150}}}, told(&c, &steps))
+	assert.Equal(t, []Point{{At: 151, Events: 10, Witness: of(150)}}, told(&c, &steps))
 }
 
 func TestWhatEndedBeforeTheStartCountsAfterIt(t *testing.T) {
@@ -58,7 +60,7 @@ func TestWhatEndedBeforeTheStartCountsAfterIt(t *testing.T) {
 func TestStepsThatWouldBeTooShort(t *testing.T) {
 	steps := NewSteps(2)
 	assert.Equal(t, second, steps.End(1))
-	steps = NewSteps(second/2)
+	steps = NewSteps(second / 2)
 	assert.Equal(t, second/2, steps.End(1))
 }
 
@@ -66,7 +68,7 @@ func TestSampledCountsDoNotDrift(t *testing.T) {
 	steps := NewSteps(second)
 	var c Counter
 	for i := range int64(1000) {
-		c.Add(steps.End(i*second/10), 1.0/3, pcommon.TraceID{})
+		c.Add(steps.End(i*second/10), 1.0/3, Witness{})
 	}
 	steps.Close(math.MaxInt64 - second)
 	points := told(&c, &steps)
@@ -76,7 +78,7 @@ func TestSampledCountsDoNotDrift(t *testing.T) {
 func TestCountsOfNoEvent(t *testing.T) {
 	var c Counter
 	for _, count := range []float64{math.NaN(), -1, math.Inf(1), mostEvents + 1} {
-		assert.False(t, c.Add(second, count, pcommon.TraceID{}), "%v", count)
+		assert.False(t, c.Add(second, count, Witness{}), "%v", count)
 	}
 	assert.Empty(t, c.open)
 }
@@ -95,7 +97,7 @@ func TestNothingIsLost(t *testing.T) {
 			at, last = p.At, p.Events
 		}
 		for range 2000 {
-			c.Add(steps.End(random.Int64N(3000)*second), 1, pcommon.TraceID{})
+			c.Add(steps.End(random.Int64N(3000)*second), 1, Witness{})
 			sum++
 			if random.IntN(100) == 0 {
 				steps.Close(random.Int64N(2000) * second)
@@ -117,7 +119,7 @@ func BenchmarkAdd(b *testing.B) {
 	now := int64(0)
 	for b.Loop() {
 		now += second / 50
-		c.Add(steps.End(now-now%7*second), 1, pcommon.TraceID{})
+		c.Add(steps.End(now-now%7*second), 1, Witness{})
 		if now%(15*second) < second/50 {
 			steps.Close(now - 20*second)
 			c.Tell(&steps, func(Point) {})

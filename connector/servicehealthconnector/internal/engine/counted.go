@@ -44,13 +44,13 @@ func (c *counted) add(e *event, table *names.Table) {
 		of = &a.bad
 	}
 	end := c.steps.End(e.at)
-	if e.at < a.latest-c.late || !of.Add(end, e.count, pcommon.TraceID{}) {
+	if e.at < a.latest-c.late || !of.Add(end, e.count, counter.Witness{}) {
 		c.refused++
 		return
 	}
 	a.latest = max(a.latest, e.at)
 	if !e.mark.Good {
-		a.blame(e, table).Add(end, e.count, e.id)
+		a.blame(e, table).Add(end, e.count, counter.Witness{Trace: e.id, Operation: e.verdict.Operation})
 	}
 }
 
@@ -73,21 +73,24 @@ func (a *account) blame(e *event, table *names.Table) *counter.Counter {
 
 // read adds what was counted up to the last step that is closed. A step stays open for one window more than its traces are held, so
 // that what takes up to a window to come here still counts where it belongs. The target is told as well, since it is no verdict.
-func (c *counted) read(now int64, last bool, o *objectives, metrics *report.Metrics) {
+func (c *counted) read(now int64, last bool, o *objectives, metrics *report.Metrics, table *names.Table) {
 	if c.steps.Close(now - 2*c.window); last {
 		c.steps.CloseLast(now)
 	}
 	for key, a := range c.accounts {
 		named := o.named(key)
-		a.good.Tell(&c.steps, func(p counter.Point) { metrics.Events(named, true, sum(p)) })
-		a.bad.Tell(&c.steps, func(p counter.Point) { metrics.Events(named, false, sum(p)) })
+		a.good.Tell(&c.steps, func(p counter.Point) { metrics.Events(named, true, sum(p, table)) })
+		a.bad.Tell(&c.steps, func(p counter.Point) { metrics.Events(named, false, sum(p, table)) })
 		for b, of := range a.blamed {
-			of.Tell(&c.steps, func(p counter.Point) { metrics.BlamedEvents(named, b, sum(p)) })
+			of.Tell(&c.steps, func(p counter.Point) { metrics.BlamedEvents(named, b, sum(p, table)) })
 		}
 		metrics.Target(named, o.documents[key.Objective].Target)
 	}
 }
 
-func sum(p counter.Point) report.Sum {
-	return report.Sum{At: pcommon.Timestamp(p.At), Events: p.Events, Trace: p.Trace}
+func sum(p counter.Point, table *names.Table) report.Sum {
+	return report.Sum{
+		At: pcommon.Timestamp(p.At), Events: p.Events,
+		Trace: p.Witness.Trace, Operation: table.OperationOf(p.Witness.Operation).Name,
+	}
 }

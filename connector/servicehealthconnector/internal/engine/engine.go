@@ -138,15 +138,15 @@ type served struct {
 func New(settings Settings, sink Sink) *Engine {
 	n := runtime.GOMAXPROCS(0)
 	e := &Engine{
-		settings:   settings,
-		sink:       sink,
-		names:      names.New(),
-		marks:      marks.New(),
-		batches:    make(chan *batch, 2*n),
-		past:       usual.NewPast(),
-		diagnoser:  newDiagnoser(settings),
-		changes:    changes{versions: map[uint32]*versions{}},
-		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
+		settings:  settings,
+		sink:      sink,
+		names:     names.New(),
+		marks:     marks.New(),
+		batches:   make(chan *batch, 2*n),
+		past:      usual.NewPast(),
+		diagnoser: newDiagnoser(settings),
+		changes:   changes{versions: map[uint32]*versions{}},
+		admission: dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
 	}
 	for range n {
 		e.deciders = append(e.deciders, newDecider(e, e.admission))
@@ -453,7 +453,7 @@ func (e *Engine) tell(now, horizon int64, last bool) (*report.Events, *report.Me
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.objectives.counted != nil {
-		e.objectives.counted.read(now, last, e.objectives, metrics)
+		e.objectives.counted.read(now, last, e.objectives, metrics, e.names)
 	} else {
 		e.objectives.read(horizon, metrics, e.names)
 	}

@@ -79,7 +79,7 @@ func (o *objectives) count(i fleet.Increase) {
 	}
 	o.blame(key, &event{
 		mark: marks.Mark{Objective: i.Objective, Group: i.Group}, at: i.At, count: float64(i.Events),
-		verdict: blame.Verdict{Culprit: i.Culprit}, id: i.Trace,
+		verdict: blame.Verdict{Culprit: i.Culprit, Operation: i.Operation}, id: i.Trace,
 	}, charge{i.Culprit, i.Relation})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 )
 
@@ -51,8 +52,9 @@ type Increase struct {
 	// At is in nanoseconds since the epoch.
 	At     int64
 	Events uint64
-	// Trace is that of one of the events, or empty.
-	Trace pcommon.TraceID
+	// Trace is that of one of the events, Operation the number of where it began; both may be empty.
+	Trace     pcommon.TraceID
+	Operation uint32
 }
 
 // Settings are what a fleet is made from.
@@ -190,38 +192,38 @@ func (f *Fleet) point(resource pcommon.Map, k kind, p pmetric.NumberDataPoint, n
 	if events < before.events {
 		return Decreased
 	}
-	f.grow(series, before, *last, exemplar(p), add)
+	i := Increase{Series: series}
+	if p.Exemplars().Len() > 0 {
+		e := p.Exemplars().At(0)
+		i.Trace = e.TraceID()
+		i.Operation = f.names.Operation(names.Operation{Service: series.Culprit.Entity, Name: text(e.FilteredAttributes(), report.OperationKey)})
+	}
+	f.grow(i, before, *last, add)
 	return accepted
 }
 
 // grow tells an increase: before the second of the two points, since there is a point for each step that has events. If there was
 // none for long, points are missing, and nobody knows when their events were; then it is as if they had come evenly.
-func (f *Fleet) grow(s Series, before, after sum, trace pcommon.TraceID, add func(Increase)) {
+func (f *Fleet) grow(i Increase, before, after sum, add func(Increase)) {
 	events, gap := after.events-before.events, after.at-before.at
 	if events == 0 {
 		return
 	}
 	if gap <= f.late {
-		add(Increase{s, after.at - 1, events, trace})
+		i.At, i.Events = after.at-1, events
+		add(i)
 		return
 	}
 	part, rest := events/pieces, events%pieces
-	for i := int64(1); i <= pieces; i++ {
-		n := part
-		if uint64(i) > pieces-rest {
-			n++
+	for n := uint64(1); n <= pieces; n++ {
+		i.At, i.Events = before.at+gap/pieces*int64(n), part
+		if n > pieces-rest {
+			i.Events++
 		}
-		if n > 0 {
-			add(Increase{s, before.at + gap/pieces*i, n, trace})
+		if i.Events > 0 {
+			add(i)
 		}
 	}
-}
-
-func exemplar(p pmetric.NumberDataPoint) pcommon.TraceID {
-	if p.Exemplars().Len() == 0 {
-		return pcommon.TraceID{}
-	}
-	return p.Exemplars().At(0).TraceID()
 }
 
 // run is the one that has this resource and start. It is nil if there is no room for one more.

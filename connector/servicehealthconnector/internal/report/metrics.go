@@ -248,12 +248,16 @@ func (m *Metrics) Objective(r Reading) {
 	}
 }
 
-// Sum is how many events there were up to a time. Trace is that of one of the latest, or empty.
+// Sum is how many events there were up to a time. One of the latest has the trace, and began in the operation, if there are any.
 type Sum struct {
-	At     pcommon.Timestamp
-	Events uint64
-	Trace  pcommon.TraceID
+	At        pcommon.Timestamp
+	Events    uint64
+	Trace     pcommon.TraceID
+	Operation string
 }
+
+// OperationKey is the attribute of an exemplar that has the operation.
+const OperationKey = "span.name"
 
 // Events adds the number of good or bad events of an objective.
 func (m *Metrics) Events(o Objective, good bool, s Sum) {
@@ -285,12 +289,15 @@ func (m *Metrics) events(k Declaration, s Sum) pcommon.Map {
 		e.SetTimestamp(s.At - 1)
 		e.SetIntValue(1)
 		e.SetTraceID(s.Trace)
+		putUnlessEmpty(e.FilteredAttributes(), OperationKey, s.Operation)
 	}
 	return p.Attributes()
 }
 
 // Target adds the share of events that should be good.
-func (m *Metrics) Target(o Objective, target float64) { m.gauge(sloObjective, o).SetDoubleValue(target) }
+func (m *Metrics) Target(o Objective, target float64) {
+	m.gauge(sloObjective, o).SetDoubleValue(target)
+}
 
 func (m *Metrics) sum(k Declaration) pmetric.NumberDataPoint {
 	points, ok := m.sums[k.Name]
