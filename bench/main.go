@@ -33,7 +33,16 @@ const (
 
 func main() {
 	profile := flag.String("profile", "", "`file` to write a profile of service_health alone to, instead of measuring")
+	long := flag.Duration("soak", 0, "feed service_health for this `time` at full speed with ever new services, instead of measuring")
+	drawn := flag.String("plot", "", "SVG `file` to draw the soak into")
 	flag.Parse()
+	if *long > 0 {
+		if err := runSoak(os.Stdout, *long, *drawn); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	err := run(os.Stdout, os.Getenv("THROUGHLINE_DATA"), *profile)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
