@@ -131,6 +131,9 @@ type SLOConfig struct {
 	// Verdicts is whether this connector gives the verdicts. If not it only counts events, and another one that gets these counts
 	// in a metrics pipeline gives them.
 	Verdicts bool `mapstructure:"verdicts"`
+	// MaxSeries bounds the series of metrics that objectives count, each once for every objective, at about 200 bytes each. The points of
+	// further ones are not judged.
+	MaxSeries int `mapstructure:"max_series"`
 }
 
 // MetricConfig is about one emitted metric.
@@ -148,7 +151,7 @@ func createDefaultConfig() component.Config {
 		Dependencies: DependenciesConfig{
 			MaxEdges: 10_000, MaxEdgesPerCaller: 1000, Silence: time.Hour, Temporality: cumulative,
 		},
-		SLO:           SLOConfig{Late: 5 * time.Minute, Verdicts: true},
+		SLO:           SLOConfig{Late: 5 * time.Minute, Verdicts: true, MaxSeries: 100_000},
 		Clock:         clockWall,
 		FlushInterval: 15 * time.Second,
 	}
@@ -168,6 +171,7 @@ func (c *Config) Validate() error {
 	positive("dependencies.max_edges_per_caller", c.Dependencies.MaxEdgesPerCaller > 0)
 	positive("dependencies.silence", c.Dependencies.Silence > 0)
 	positive("slo.late", c.SLO.Late > 0)
+	positive("slo.max_series", c.SLO.MaxSeries > 0)
 	positive("flush_interval", c.FlushInterval > 0)
 	if c.Clock != clockWall && c.Clock != clockEvent {
 		errs = append(errs, fmt.Errorf("`clock` must be %q or %q, not %q", clockWall, clockEvent, c.Clock))

@@ -66,7 +66,7 @@ type shared struct {
 	disabled  []string
 	// resource is who tells: what two of them count must not become one series.
 	resource pcommon.Resource
-	clock     engine.WallClock
+	clock    engine.WallClock
 
 	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each batch.
 	firstOfTraces, firstOfMetrics, firstOfLogs atomic.Pointer[instance]
@@ -139,6 +139,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,
 		CountOnly:         !cfg.SLO.Verdicts,
+		MaxSeries:         cfg.SLO.MaxSeries,
 		EventTime:         cfg.Clock == clockEvent,
 		Objectives:        objectives,
 		Binder:            binder,
@@ -341,7 +342,12 @@ func (s *shared) observe() error {
 			o.Observe(int64(st.EdgesRefused))
 		}},
 		{s.telemetry.RegisterServiceHealthEventsNotJudgedCallback, func(st engine.Stats, o metric.Int64Observer) {
-			o.Observe(int64(st.NotJudged))
+			for reason, n := range st.NotJudged {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String("reason", string(reason))))
+			}
+		}},
+		{s.telemetry.RegisterServiceHealthSeriesHeldCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.Series))
 		}},
 		{s.telemetry.RegisterServiceHealthFleetPointsRefusedCallback, func(st engine.Stats, o metric.Int64Observer) {
 			for reason, n := range st.PointsRefused {

@@ -84,13 +84,13 @@ func ends(td ptrace.Traces) iter.Seq[int64] {
 	}
 }
 
-// recordTimes are when what records tell of happened, or else was noticed.
+// recordTimes are the times of records.
 func recordTimes(ld plog.Logs) iter.Seq[int64] {
 	return func(yield func(int64) bool) {
 		for _, rl := range ld.ResourceLogs().All() {
 			for _, sl := range rl.ScopeLogs().All() {
 				for _, r := range sl.LogRecords().All() {
-					if !yield(int64(cmp.Or(r.Timestamp(), r.ObservedTimestamp()))) {
+					if !yield(int64(timeOf(r))) {
 						return
 					}
 				}
@@ -98,6 +98,9 @@ func recordTimes(ld plog.Logs) iter.Seq[int64] {
 		}
 	}
 }
+
+// timeOf is when what a record tells of happened, or else was noticed.
+func timeOf(r plog.LogRecord) pcommon.Timestamp { return cmp.Or(r.Timestamp(), r.ObservedTimestamp()) }
 
 // pointTimes are up to when points have counted.
 func pointTimes(md pmetric.Metrics) iter.Seq[int64] {

@@ -3,7 +3,7 @@ package engine
 import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/counter"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/cumulative"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
@@ -11,7 +11,7 @@ import (
 
 // counted takes the place of the ledger and the dossiers where somebody else gives the verdicts.
 type counted struct {
-	steps counter.Steps
+	steps cumulative.Steps
 	// window is how long a trace is held, and so how long after a step events of it come that came at once.
 	window   int64
 	late     int64
@@ -21,14 +21,14 @@ type counted struct {
 
 // account is what was counted for one objective and group.
 type account struct {
-	good, bad counter.Counter
-	blamed    map[report.Blamed]*counter.Counter
+	good, bad cumulative.Sum
+	blamed    map[report.Blamed]*cumulative.Sum
 	latest    int64
 }
 
 func newCounted(s Settings, step int64) *counted {
 	return &counted{
-		steps: counter.NewSteps(step), window: int64(s.TraceWindow), late: int64(s.Late), accounts: map[ledger.Key]*account{},
+		steps: cumulative.NewSteps(step), window: int64(s.TraceWindow), late: int64(s.Late), accounts: map[ledger.Key]*account{},
 	}
 }
 
@@ -36,7 +36,7 @@ func (c *counted) add(e *event, table *names.Table) {
 	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
 	a := c.accounts[key]
 	if a == nil {
-		a = &account{blamed: map[report.Blamed]*counter.Counter{}}
+		a = &account{blamed: map[report.Blamed]*cumulative.Sum{}}
 		c.accounts[key] = a
 	}
 	of := &a.good
@@ -44,19 +44,19 @@ func (c *counted) add(e *event, table *names.Table) {
 		of = &a.bad
 	}
 	end := c.steps.End(e.at)
-	if e.at < a.latest-c.late || !of.Add(end, e.count, counter.Witness{}) {
+	if e.at < a.latest-c.late || !of.Add(end, e.count, cumulative.Witness{}) {
 		c.refused++
 		return
 	}
 	a.latest = max(a.latest, e.at)
 	if !e.mark.Good {
-		a.blame(e, table).Add(end, e.count, counter.Witness{Trace: e.id, Operation: e.verdict.Operation})
+		a.blame(e, table).Add(end, e.count, cumulative.Witness{Trace: e.id, Operation: e.verdict.Operation})
 	}
 }
 
-// blame is the counter of those on whom an event is blamed. Services of one name in several environments are one culprit, since
+// blame is the sum of those on whom an event is blamed. Services of one name in several environments are one culprit, since
 // nothing tells them apart.
-func (a *account) blame(e *event, table *names.Table) *counter.Counter {
+func (a *account) blame(e *event, table *names.Table) *cumulative.Sum {
 	c := chargeOf(e, table)
 	b := report.Blamed{Culprit: table.EntityOf(c.Entity).Name, Layer: c.Layer, Relation: c.relation, Reason: c.Reason}
 	of := a.blamed[b]
@@ -65,7 +65,7 @@ func (a *account) blame(e *event, table *names.Table) *counter.Counter {
 		of = a.blamed[b]
 	}
 	if of == nil {
-		of = &counter.Counter{}
+		of = &cumulative.Sum{}
 		a.blamed[b] = of
 	}
 	return of
@@ -79,16 +79,16 @@ func (c *counted) read(now int64, last bool, o *objectives, metrics *report.Metr
 	}
 	for key, a := range c.accounts {
 		named := o.named(key)
-		a.good.Tell(&c.steps, func(p counter.Point) { metrics.Events(named, true, sum(p, table)) })
-		a.bad.Tell(&c.steps, func(p counter.Point) { metrics.Events(named, false, sum(p, table)) })
+		a.good.Tell(&c.steps, func(p cumulative.Point) { metrics.Events(named, true, sum(p, table)) })
+		a.bad.Tell(&c.steps, func(p cumulative.Point) { metrics.Events(named, false, sum(p, table)) })
 		for b, of := range a.blamed {
-			of.Tell(&c.steps, func(p counter.Point) { metrics.BlamedEvents(named, b, sum(p, table)) })
+			of.Tell(&c.steps, func(p cumulative.Point) { metrics.BlamedEvents(named, b, sum(p, table)) })
 		}
 		metrics.Target(named, o.documents[key.Objective].Target)
 	}
 }
 
-func sum(p counter.Point, table *names.Table) report.Sum {
+func sum(p cumulative.Point, table *names.Table) report.Sum {
 	return report.Sum{
 		At: pcommon.Timestamp(p.At), Events: p.Events,
 		Trace: p.Witness.Trace, Operation: table.OperationOf(p.Witness.Operation).Name,

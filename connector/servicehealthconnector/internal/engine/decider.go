@@ -99,9 +99,6 @@ func (d *decider) some(s *shard, due int64, most int) int {
 
 // count counts the SLI events of the traces that were decided.
 func (d *decider) count() {
-	if len(d.events) == 0 && len(d.good.all) == 0 {
-		return
-	}
 	d.engine.count(d.events, d.good.all)
 	d.events = d.events[:0]
 	d.good.reset()

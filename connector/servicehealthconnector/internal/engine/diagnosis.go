@@ -109,7 +109,11 @@ func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
 	defer e.giveBack(b)
 	deadline := now + 2*int64(e.settings.TraceWindow)
 	for _, rl := range ld.ResourceLogs().All() {
-		resource := b.reader.Resource(service.Of(rl.Resource().Attributes()), rl.Resource().Attributes())
+		identity := service.Of(rl.Resource().Attributes())
+		if asking := e.settings.Binder.Records(identity); len(asking) > 0 {
+			e.records(ctx, b, asking, rl, now)
+		}
+		resource := b.reader.Resource(identity, rl.Resource().Attributes())
 		if resource.Service == names.None {
 			continue
 		}
@@ -130,4 +134,5 @@ func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
 			}
 		}
 	}
+	e.count(b.events, nil)
 }

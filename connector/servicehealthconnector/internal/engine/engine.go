@@ -29,6 +29,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/reader"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/series"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/usual"
@@ -49,6 +50,9 @@ const (
 	shardsPerDecider = 4
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
 	viewed = int64(5 * time.Second)
+	// seriesSilence is after how long without a point, in nanoseconds, a series of metrics is forgotten: far longer than anybody waits
+	// between two of them.
+	seriesSilence = int64(time.Hour)
 )
 
 // Settings are what an engine is made from.
@@ -70,6 +74,8 @@ type Settings struct {
 	Late          time.Duration
 	// CountOnly leaves the verdicts on objectives to whoever sums up what several engines count.
 	CountOnly bool
+	// MaxSeries bounds the series of metrics that objectives count.
+	MaxSeries int
 	// EventTime makes the time of the telemetry the time of the verdicts.
 	EventTime  bool
 	Objectives []openslo.Objective
@@ -95,17 +101,20 @@ type Engine struct {
 	batches  chan *batch
 	usual    atomic.Pointer[usual.Usual]
 	clock    eventClock
-	refused  refusals
+	refused  counter[reader.Refusal]
 	// held is the number of span records in all shards.
 	held atomic.Int64
 	// notJudged counts the events that an objective could not be asked about.
-	notJudged atomic.Uint64
+	notJudged counter[sli.NotJudged]
+	// series are those of the metrics that objectives count.
+	series *series.Store
+	hasher *series.Hasher
 
 	// ticking makes ticks follow one another; what they tell is sent outside of mu.
 	ticking                  sync.Mutex
 	started, ticked, flushed int64
 	past                     *usual.Past
-	viewedAt                 int64
+	viewedAt, forgotten      int64
 	dependencies             *dependencies
 	diagnoser                *diagnoser
 
@@ -117,7 +126,7 @@ type Engine struct {
 	objectives *objectives
 }
 
-// batch is what one call of Traces needs to work with.
+// batch is what one call of Traces, Metrics or Logs needs to work with.
 type batch struct {
 	reader *reader.Reader
 	items  [][]item
@@ -127,6 +136,9 @@ type batch struct {
 	links   []hold.Link
 	// versions are what services ran when this batch last told of it.
 	versions map[uint32]served
+	// points are the indicators that ask about the metric that is being read, and events what they and those on records found.
+	points []*sli.Point
+	events []event
 }
 
 type served struct {
@@ -145,6 +157,8 @@ func New(settings Settings, sink Sink) *Engine {
 		batches:   make(chan *batch, 2*n),
 		past:      usual.NewPast(),
 		diagnoser: newDiagnoser(settings),
+		series:    series.New(settings.MaxSeries),
+		hasher:    series.NewHasher(),
 		changes:   changes{versions: map[uint32]*versions{}},
 		admission: dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
 	}
@@ -178,7 +192,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 			for _, span := range ss.Spans().All() {
 				record, refusal := b.reader.Span(resource, span, now)
 				if refusal != reader.Accepted {
-					e.refused.add(refusal)
+					e.refused.add(refusal, 1)
 					continue
 				}
 				if !served {
@@ -203,16 +217,6 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	}
 	e.put(b, now+int64(e.settings.TraceWindow))
 	e.giveBack(b)
-}
-
-// Metrics takes in data points. now is as in Traces.
-func (e *Engine) Metrics(ctx context.Context, md pmetric.Metrics, now int64) {
-	if now = e.at(ctx, pointTimes(md), now); now == 0 {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.objectives.gather(md, now)
 }
 
 // at is the time that counts for a batch whose items have these times: now, unless the engine follows the time of the telemetry. It is
@@ -286,7 +290,7 @@ func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrac
 	for _, s := range slis {
 		verdict, err := s.Judge(ctx, tctx)
 		if err != nil {
-			e.notJudged.Add(1)
+			e.notJudged.add(sli.ReasonOf(err), 1)
 			continue
 		}
 		if verdict.Relevant {
@@ -295,13 +299,16 @@ func (e *Engine) judge(ctx context.Context, b *batch, slis []*sli.Span, rs ptrac
 	}
 	number, ok := b.numbers.Number(b.marks)
 	if !ok {
-		e.notJudged.Add(uint64(len(b.marks)))
+		e.notJudged.add(tooManySets, uint64(len(b.marks)))
 	}
 	return number
 }
 
 // count counts SLI events toward their objectives: those that were told apart, and those of tallies.
 func (e *Engine) count(events []event, all []tally) {
+	if len(events) == 0 && len(all) == 0 {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range events {
@@ -351,6 +358,7 @@ func (e *Engine) tickEvents(ctx context.Context, now int64) {
 
 func (e *Engine) start(now int64) {
 	if e.started == 0 {
+		e.series.Begin(now)
 		e.started, e.ticked, e.flushed = now, now, now
 		e.dependencies = newDependencies(e.settings, now)
 		e.mu.Lock()
@@ -418,6 +426,10 @@ func (e *Engine) sweep(now, due int64) {
 	if now-e.viewedAt >= viewed || now-e.started < 60*viewed {
 		e.viewedAt = now
 		e.usual.Store(e.past.View())
+	}
+	if now-e.forgotten >= seriesSilence/60 {
+		e.forgotten = now
+		e.series.Forget(now - seriesSilence)
 	}
 }
 
@@ -506,7 +518,7 @@ func (e *Engine) batch() *batch {
 }
 
 func (e *Engine) giveBack(b *batch) {
-	b.links = b.links[:0]
+	b.links, b.events = b.links[:0], b.events[:0]
 	select {
 	case e.batches <- b:
 	default:
@@ -519,8 +531,10 @@ type Stats struct {
 	Refused map[reader.Refusal]uint64
 	// Decided is the number of spans whose trace is decided; Duplicates came twice.
 	Decided, Duplicates uint64
-	// NotJudged is how many events an objective could not be asked about.
-	NotJudged uint64
+	// NotJudged are the events that an objective could not be asked about, by reason.
+	NotJudged map[sli.NotJudged]uint64
+	// Series is how many series of metrics are remembered for objectives.
+	Series int
 	// Held is how many span records wait now.
 	Held int
 	// CutShort is how many traces were decided early because too many spans were held.
@@ -539,7 +553,8 @@ type Stats struct {
 // Stats returns the present state.
 func (e *Engine) Stats() Stats {
 	s := Stats{
-		Refused: e.refused.all(), NotJudged: e.notJudged.Load(), Held: int(e.held.Load()), EdgesRefused: e.admission.Refused(),
+		Refused: e.refused.all(), NotJudged: e.notJudged.all(), Held: int(e.held.Load()), EdgesRefused: e.admission.Refused(),
+		Series: e.series.Len(),
 	}
 	for _, d := range e.deciders {
 		d.mu.Lock()
@@ -558,23 +573,23 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// refusals counts by reason.
-type refusals struct {
+// counter counts by reason.
+type counter[R comparable] struct {
 	mu     sync.Mutex
-	counts map[reader.Refusal]uint64
+	counts map[R]uint64
 }
 
-func (r *refusals) add(reason reader.Refusal) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.counts == nil {
-		r.counts = map[reader.Refusal]uint64{}
+func (c *counter[R]) add(reason R, n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = map[R]uint64{}
 	}
-	r.counts[reason]++
+	c.counts[reason] += n
 }
 
-func (r *refusals) all() map[reader.Refusal]uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.counts)
+func (c *counter[R]) all() map[R]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.counts)
 }

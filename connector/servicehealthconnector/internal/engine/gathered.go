@@ -45,7 +45,10 @@ func newGathered(s Settings, table *names.Table) *gathered {
 }
 
 // gather takes in points of gateways.
-func (o *objectives) gather(md pmetric.Metrics, now int64) {
+func (e *Engine) gather(md pmetric.Metrics, now int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o := e.objectives
 	if g := o.gathered; g != nil {
 		g.fleet.Take(md, now, func(i fleet.Increase) {
 			if !g.wait(i) {

@@ -92,7 +92,8 @@ func (o *objectives) grain(at int64) int64 { return at - at%o.step + o.step - 1 
 
 // isLatency says whether an objective's bad events are bad because they take too long.
 func (o *objectives) isLatency(objective uint32) bool {
-	return o.documents[objective].Indicator.Value.Text != ""
+	i := &o.documents[objective].Indicator
+	return i.Good.Text == "" && i.Bad.Text == "" && i.Raw.Text == ""
 }
 
 func (o *objectives) add(e *event, table *names.Table) {

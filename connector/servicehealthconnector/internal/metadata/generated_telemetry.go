@@ -34,6 +34,7 @@ type TelemetryBuilder struct {
 	ServiceHealthFleetPointsRefused  metric.Int64ObservableCounter
 	ServiceHealthFleetPointsRepeated metric.Int64ObservableCounter
 	ServiceHealthLinksUnmatched      metric.Int64ObservableCounter
+	ServiceHealthSeriesHeld          metric.Int64ObservableGauge
 	ServiceHealthSpans               metric.Int64ObservableCounter
 	ServiceHealthSpansHeld           metric.Int64ObservableGauge
 	ServiceHealthSpansRefused        metric.Int64ObservableCounter
@@ -132,6 +133,21 @@ func (builder *TelemetryBuilder) RegisterServiceHealthLinksUnmatchedCallback(cb 
 		cb(ctx, &observerInt64{inst: builder.ServiceHealthLinksUnmatched, obs: o})
 		return nil
 	}, builder.ServiceHealthLinksUnmatched)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterServiceHealthSeriesHeldCallback sets callback for observable ServiceHealthSeriesHeld metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthSeriesHeldCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthSeriesHeld, obs: o})
+		return nil
+	}, builder.ServiceHealthSeriesHeld)
 	if err != nil {
 		return err
 	}
@@ -243,7 +259,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ServiceHealthEventsNotJudged, err = builder.meter.Int64ObservableCounter(
 		"otelcol_service_health_events_not_judged",
-		metric.WithDescription("Spans that an objective could not be asked about, because its condition or value failed on them. [Alpha]"),
+		metric.WithDescription("Spans, data points and log records that are events of an objective but were not counted, by reason. [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -263,6 +279,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_service_health_links_unmatched",
 		metric.WithDescription("Consumers whose link names a producer that has not been seen, or too long ago. [Alpha]"),
 		metric.WithUnit("{link}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ServiceHealthSeriesHeld, err = builder.meter.Int64ObservableGauge(
+		"otelcol_service_health_series_held",
+		metric.WithDescription("Series of metrics whose last point is remembered for objectives (`slo.max_series`). [Alpha]"),
+		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ServiceHealthSpans, err = builder.meter.Int64ObservableCounter(

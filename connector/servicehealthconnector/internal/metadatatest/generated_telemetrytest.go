@@ -56,7 +56,7 @@ func AssertEqualServiceHealthEventsLate(t *testing.T, tt *componenttest.Telemetr
 func AssertEqualServiceHealthEventsNotJudged(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_service_health_events_not_judged",
-		Description: "Spans that an objective could not be asked about, because its condition or value failed on them. [Alpha]",
+		Description: "Spans, data points and log records that are events of an objective but were not counted, by reason. [Alpha]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -113,6 +113,20 @@ func AssertEqualServiceHealthLinksUnmatched(t *testing.T, tt *componenttest.Tele
 		},
 	}
 	got, err := tt.GetMetric("otelcol_service_health_links_unmatched")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualServiceHealthSeriesHeld(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_service_health_series_held",
+		Description: "Series of metrics whose last point is remembered for objectives (`slo.max_series`). [Alpha]",
+		Unit:        "{series}",
+		Data: metricdata.Gauge[int64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_service_health_series_held")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

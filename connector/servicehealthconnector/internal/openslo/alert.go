@@ -3,6 +3,8 @@ package openslo
 import (
 	"math/big"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // policy is an AlertPolicy.
@@ -11,6 +13,7 @@ type policy struct {
 	conditions []reference[*condition]
 	targets    []reference[*target]
 	silent     bool
+	noData     bool
 }
 
 // condition is an AlertCondition.
@@ -32,10 +35,18 @@ type reference[T any] struct {
 	inlined T
 }
 
-// references reads a list of which each element either has the key of a reference or is an inlined document.
+// references reads a list of which each element either has the key of a reference, or is its name, or an inlined document.
 func references[T any](m *mapping, list, key, kind string, read func(*mapping) T) []reference[T] {
 	var found []reference[T]
 	for _, each := range m.list(list) {
+		if each.node.Kind == yaml.ScalarNode && each.node.Tag == "!!str" {
+			if name := each.node.Value; checkName(name) != nil {
+				m.refuse(each.at, "%q %s", shorten(name), checkName(name))
+			} else {
+				found = append(found, reference[T]{name: name, at: each.at})
+			}
+			continue
+		}
 		element := m.open(each.node, each.at, m.lined)
 		if element == nil {
 			continue
@@ -62,13 +73,11 @@ func (r *reader) policy(m *mapping) *policy {
 		return p
 	}
 	if breaching, at := spec.boolean("alertWhenBreaching", true); !breaching {
-		r.refuse(at, "must be true: a policy that is silent while the budget burns alerts nobody")
+		r.refuse(at, "must be true: that a burn is over, or that there is no data, is told besides, not instead")
 	}
 	resolved, _ := spec.boolean("alertWhenResolved", true)
 	p.silent = !resolved
-	if noData, at := spec.boolean("alertWhenNoData", false); noData {
-		r.refuse(at, "not supported yet: missing data shows in the metric slo.coverage")
-	}
+	p.noData, _ = spec.boolean("alertWhenNoData", false)
 	p.conditions = references(spec, "conditions", "conditionRef", kindCondition, r.condition)
 	if len(p.conditions) == 0 {
 		r.refuseOnce(spec.where("conditions"), "is missing: a policy has at least one condition")

@@ -1,6 +1,9 @@
 package openslo
 
 import (
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,10 +21,22 @@ const (
 	kindCondition  = "AlertCondition"
 	kindTarget     = "AlertNotificationTarget"
 
-	ours              = "throughline/"
-	annotationShort   = ours + "short-window"
-	annotationRunbook = ours + "runbook"
+	ours                  = "throughline/"
+	annotationShort       = ours + "short-window"
+	annotationRunbook     = ours + "runbook"
+	annotationExclude     = ours + "exclude"
+	annotationMaintenance = ours + "maintenance"
+	annotationLeast       = ours + "minimum-events"
 )
+
+// annotated are the kinds that an annotation means something for.
+var annotated = map[string][]string{
+	annotationShort:       {kindCondition},
+	annotationRunbook:     {kindService, kindSLO, kindPolicy, kindCondition},
+	annotationExclude:     {kindSLO, kindSLI},
+	annotationMaintenance: {kindService, kindSLO},
+	annotationLeast:       {kindSLO, kindCondition},
+}
 
 // meta is what every kind of document has.
 type meta struct {
@@ -33,6 +48,9 @@ type meta struct {
 	short       time.Duration
 	at, nameAt  Source
 	shortAt     Source
+	exclude     Expression
+	maintenance []Interval
+	least       uint64
 	used        bool
 }
 
@@ -157,26 +175,44 @@ func (m *mapping) annotations(of *meta) {
 		switch {
 		case ok && node.Kind != yaml.ScalarNode:
 			m.refuse(at, "must be a text, not %s", describe(node))
-		case key.Value == annotationShort && of.kind == kindCondition:
-			of.short, of.shortAt, _ = notes.duration(annotationShort)
-			if ok && of.short == 0 {
-				m.refuseOnce(at, "must be longer than nothing")
-			}
-		case key.Value == annotationRunbook && of.mayHaveRunbook():
-			of.runbook = notes.link(annotationRunbook)
-		case strings.HasPrefix(key.Value, ours):
+		case !strings.HasPrefix(key.Value, ours):
+		case !slices.Contains(annotated[key.Value], of.kind):
 			m.refuse(at, "is no annotation that the kind %s has", of.kind)
+		default:
+			notes.annotation(key.Value, of)
 		}
 	}
 }
 
-func (of *meta) mayHaveRunbook() bool {
-	switch of.kind {
-	case kindService, kindSLO, kindPolicy, kindCondition:
-		return true
-	default:
-		return false
+// annotation takes one that the kind has.
+func (m *mapping) annotation(key string, of *meta) {
+	switch key {
+	case annotationShort:
+		of.short, of.shortAt, _ = m.duration(key)
+		if of.short == 0 {
+			m.refuseOnce(of.shortAt, "must be longer than nothing")
+		}
+	case annotationRunbook:
+		of.runbook = m.link(key)
+	case annotationExclude:
+		if of.exclude = m.expression(key); of.exclude.Text == "" {
+			m.refuseOnce(m.where(key), "is empty")
+		}
+	case annotationMaintenance:
+		of.maintenance = m.maintenance(key)
+	case annotationLeast:
+		of.least = m.count(key)
 	}
+}
+
+// count reads a whole number that is written as a text, as annotations are, or as a number.
+func (m *mapping) count(key string) uint64 {
+	text, at := m.text(key, maxName)
+	number, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || number == 0 {
+		m.refuseOnce(at, "must be a whole number from 1 to %d, not %q", uint32(math.MaxUint32), shorten(text))
+	}
+	return number
 }
 
 func (m *mapping) link(key string) string {

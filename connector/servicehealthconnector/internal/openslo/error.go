@@ -3,6 +3,7 @@ package openslo
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -34,11 +35,17 @@ func (e *Error) Unwrap() error { return e.Err }
 // Errors is all that is wrong with the documents, in the order in which somebody would correct it.
 type Errors []*Error
 
-// Error has one line for each.
+// mostTold is how many problems are told in words: what is no OpenSLO at all has one in each line.
+const mostTold = 100
+
+// Error has one line for each of the first ones.
 func (e Errors) Error() string {
-	lines := make([]string, len(e))
-	for i, err := range e {
-		lines[i] = err.Error()
+	lines := make([]string, 0, min(len(e), mostTold+1))
+	for _, err := range e[:min(len(e), mostTold)] {
+		lines = append(lines, err.Error())
+	}
+	if more := len(e) - mostTold; more > 0 {
+		lines = append(lines, "and "+strconv.Itoa(more)+" more")
 	}
 	return strings.Join(lines, "\n")
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,6 +27,7 @@ func FuzzLoad(f *testing.F) {
 		objectives, err := openslo.Load([]string{path}, nil)
 		if err != nil {
 			assert.NotEmpty(t, err.Error())
+			assert.Less(t, len(err.Error()), 100_000, "what is said of documents has a bound")
 			assert.Nil(t, objectives)
 			return
 		}
@@ -38,18 +40,36 @@ func FuzzLoad(f *testing.F) {
 			assert.NotEmpty(t, o.Indicator.Service.Name)
 			assert.True(t, o.Target >= 0 && o.Target < 1, o.Target)
 			assert.Positive(t, o.Window)
+			if c := o.Calendar; c != nil {
+				assert.Positive(t, c.Count)
+				at := time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC)
+				from, to := c.Period(at)
+				assert.True(t, !from.After(at) && at.Before(to), "the present is in its window")
+			}
+			assert.True(t, o.Slices.Length >= 0 && o.Slices.Length <= o.Window && o.Slices.Length%time.Second == 0, "slices")
+			assert.Equal(t, o.Slices.Length > 0 && !o.Slices.Ratio, o.Slices.Target > 0)
+			assert.LessOrEqual(t, o.Slices.Target, 1.0)
+			var last time.Time
+			for _, m := range o.Maintenance {
+				assert.True(t, m.From.After(last) && m.To.After(m.From), "maintenance is in order")
+				last = m.To
+			}
 			assert.LessOrEqual(t, len(o.GroupBy), openslo.MaxGroupBy)
 			asked := 0
-			for _, e := range []openslo.Expression{o.Indicator.Good, o.Indicator.Bad, o.Indicator.Value} {
+			for _, e := range []openslo.Expression{o.Indicator.Good, o.Indicator.Bad, o.Indicator.Raw} {
 				if e.Text != "" {
 					asked++
 				}
+			}
+			if o.Indicator.Op != "" {
+				asked++
+				assert.True(t, o.Indicator.Value.Text != "" || o.Indicator.Signal == openslo.Metrics, "a value")
 			}
 			assert.Equal(t, 1, asked)
 			assert.NotEmpty(t, o.Conditions)
 			for _, c := range o.Conditions {
 				assert.NotEmpty(t, c.Severity)
-				assert.True(t, 0 < c.Short && c.Short <= c.Long && c.Long <= o.Window, "windows")
+				assert.True(t, max(1, o.Slices.Length) <= c.Short && c.Short <= c.Long && c.Long <= o.Window, "windows")
 				assert.Positive(t, c.BurnRate)
 			}
 		}

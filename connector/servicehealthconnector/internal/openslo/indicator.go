@@ -1,6 +1,7 @@
 package openslo
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -9,6 +10,9 @@ import (
 
 // sourceType is the metricSource.type that this implementation can measure.
 const sourceType = "OpenTelemetry"
+
+// signals are those that there are, as they are told.
+const signals = "traces, metrics or logs"
 
 // taken are the attributes that the metrics of an objective have of themselves.
 var taken = []string{"slo.name", "slo.service", "outcome", "severity", "window"}
@@ -37,11 +41,20 @@ func (r *reader) dataSource(m *mapping) *dataSource {
 	return d
 }
 
-// indicator is an SLI: total with good or bad, or value alone.
+// indicator is an SLI: total with good or bad, or raw or threshold alone.
 type indicator struct {
 	meta
-	total, good, bad, value *metric
+	total, good, bad, raw, threshold *metric
+	rawIsBad                         bool
 }
+
+// parts are those that there are.
+func (i *indicator) parts() []*metric {
+	return slices.DeleteFunc([]*metric{i.total, i.good, i.bad, i.raw, i.threshold}, func(part *metric) bool { return part == nil })
+}
+
+// base is the part that says which items count.
+func (i *indicator) base() *metric { return cmp.Or(i.total, i.raw, i.threshold) }
 
 // metric is one metricSource.
 type metric struct {
@@ -73,9 +86,11 @@ func (r *reader) indicator(m *mapping, named bool) *indicator {
 	case ratio != nil:
 		r.ratio(ratio, i)
 	case threshold != nil:
-		i.value = r.metric(threshold)
+		i.threshold = r.metric(threshold)
 		threshold.done()
-		i.checkValue(r)
+		if i.threshold != nil && i.threshold.signal != Metrics {
+			i.threshold.requireValue(r, "such as end_time - start_time; only the points of metrics have one of their own")
+		}
 	case !spec.has("ratioMetric") && !spec.has("thresholdMetric"):
 		r.refuse(spec.at, "must hold a ratioMetric or a thresholdMetric")
 	}
@@ -84,20 +99,23 @@ func (r *reader) indicator(m *mapping, named bool) *indicator {
 }
 
 func (r *reader) ratio(m *mapping, i *indicator) {
-	if counter, at := m.boolean("counter", true); !counter {
-		r.refuse(at, "must be true: events are counted, and a count only rises")
+	// By specification it says nothing of raw.
+	if counter, at := m.boolean("counter", true); !counter && !m.has("raw") {
+		r.refuse(at, "must be true: spans, records and what a metric has counted are added up; a gauge says of itself that it is one")
 	}
-	m.cannot("raw", "not supported yet: a ratio that was already computed can't be summed; use total with good or bad")
-	m.cannot("rawType", "not supported yet: it belongs to raw; use total with good or bad")
 	i.total, i.good, i.bad = r.metric(m.child("total")), r.metric(m.child("good")), r.metric(m.child("bad"))
+	r.raw(m, i)
 	m.done()
-	if i.total == nil && !m.has("total") && !m.has("raw") {
+	if m.has("raw") {
+		return
+	}
+	if i.total == nil && !m.has("total") {
 		m.require("total", "it says which items are events")
 	}
 	switch {
 	case m.has("good") && m.has("bad"):
 		r.refuse(m.where("bad"), "either good or bad, not both")
-	case !m.has("good") && !m.has("bad") && !m.has("raw"):
+	case !m.has("good") && !m.has("bad"):
 		r.refuse(m.at, "must hold good or bad beside total")
 	}
 	if i.total != nil {
@@ -115,15 +133,40 @@ func (r *reader) ratio(m *mapping, i *indicator) {
 	}
 }
 
-func (i *indicator) checkValue(r *reader) {
-	if i.value != nil && i.value.value.Text == "" {
-		r.refuseOnce(i.value.at, "needs a `value`, such as end_time - start_time")
+// raw reads a share that was computed elsewhere.
+func (r *reader) raw(m *mapping, i *indicator) {
+	kind, at := m.text("rawType", maxName)
+	i.raw = r.metric(m.child("raw"))
+	if !m.has("raw") {
+		m.cannot("rawType", "belongs to raw")
+		return
+	}
+	for _, key := range []string{"total", "good", "bad"} {
+		m.cannot(key, "either raw or total with good or bad, not both")
+	}
+	switch kind {
+	case "success":
+	case "failure":
+		i.rawIsBad = true
+	case "":
+		r.refuseOnce(at, "is missing: success if raw is the share of what is good, failure if of what is bad")
+	default:
+		r.refuse(at, "must be success or failure, not %q", shorten(kind))
+	}
+	if i.raw != nil {
+		i.raw.requireValue(r, "which is the share, from 0 to 1")
+	}
+}
+
+func (c *metric) requireValue(r *reader, what string) {
+	if c.value.Text == "" {
+		r.refuseOnce(c.at, "needs a `value`, %s", what)
 	}
 }
 
 func (c *metric) refuseValue(r *reader) {
 	if c.value.Text != "" {
-		r.refuse(c.value.Source, "belongs to a thresholdMetric")
+		r.refuse(c.value.Source, "belongs to a thresholdMetric or to raw")
 	}
 }
 
@@ -143,7 +186,7 @@ func (c *metric) checkAgainst(r *reader, total *metric) {
 	}
 }
 
-// metric reads what holds a metricSource. It is nil if there is none.
+// metric reads what holds a metricSource. It is nil if there is none, or only one for another system, of whose spec nothing can be said.
 func (r *reader) metric(m *mapping) *metric {
 	if m == nil {
 		return nil
@@ -156,12 +199,16 @@ func (r *reader) metric(m *mapping) *metric {
 		m.done()
 		return nil
 	}
-	c := &metric{at: source.at}
+	c := &metric{at: source.at, signalAt: source.where("spec")}
 	c.kindOf, c.kindAt = source.text("type", maxName)
 	c.ref, c.refAt = source.name("metricSourceRef")
 	switch {
 	case c.kindOf != "" && c.kindOf != sourceType:
-		r.refuse(c.kindAt, "must be %s, not %q", sourceType, shorten(c.kindOf))
+		r.refuse(c.kindAt, "must be %s, not %q: other sources would have to be queried", sourceType, shorten(c.kindOf))
+		source.take("spec")
+		source.done()
+		m.done()
+		return nil
 	case c.kindOf == "" && !source.has("metricSourceRef"):
 		source.require("type", "it must be "+sourceType+", unless a metricSourceRef says so")
 	}
@@ -181,12 +228,10 @@ func (r *reader) binding(m *mapping, c *metric) {
 	c.signalAt = at
 	switch Signal(signal) {
 	case "":
-	case Traces:
-		c.signal = Traces
-	case Metrics, Logs:
-		r.refuse(at, "not supported yet: %s; the signal must be %s", signal, Traces)
+	case Traces, Metrics, Logs:
+		c.signal = Signal(signal)
 	default:
-		r.refuse(at, "%q is no signal; it must be %s", shorten(signal), Traces)
+		r.refuse(at, "%q is no signal; it must be %s", shorten(signal), signals)
 	}
 	c.condition = m.expression("condition")
 	c.value = m.expression("value")

@@ -1,7 +1,9 @@
 package openslo
 
 import (
+	"cmp"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -59,11 +61,12 @@ func (r *reader) objectives(s *slo, docs *library) []Objective {
 	}
 	template := Objective{
 		Service: s.service, DisplayName: s.displayName, Description: s.description,
-		Window: s.window, Indicator: found.indicator, GroupBy: found.groupBy,
-		Runbook: s.runbook, Source: s.at,
+		Window: s.window, Calendar: s.calendar, Exclude: found.exclude, Maintenance: s.maintenance, LeastEvents: s.least,
+		Indicator: found.indicator, GroupBy: found.groupBy, Runbook: s.runbook, Source: s.at,
 	}
-	if of, ok := docs.services[s.serviceRef]; ok && template.Runbook == "" {
-		template.Runbook = of.runbook
+	if of, ok := docs.services[s.serviceRef]; ok {
+		template.Runbook = cmp.Or(template.Runbook, of.runbook)
+		template.Maintenance = merged(slices.Concat(s.maintenance, of.maintenance))
 	}
 	alerts := r.alerts(s, template.Runbook, docs)
 	if len(s.policies) == 0 {
@@ -82,10 +85,11 @@ func (r *reader) objectives(s *slo, docs *library) []Objective {
 		if len(s.goals) > 1 {
 			o.Source = g.at
 		}
-		if !r.compare(g, &o) || g.target == nil {
+		if !r.compare(g, found.threshold, &o) || g.target == nil {
 			continue
 		}
 		o.Target, _ = g.target.Float64()
+		o.Slices = g.slices
 		o.Conditions = r.reachable(g, alerts)
 		objectives = append(objectives, o)
 	}
@@ -110,15 +114,17 @@ func percent(target *big.Rat) string {
 }
 
 // compare gives the indicator of an objective its operator and threshold, if it is one that has them.
-func (r *reader) compare(g goal, o *Objective) bool {
-	if o.Indicator.Value.Text == "" {
-		if g.op != "" {
-			r.refuse(g.opAt, "belongs to a thresholdMetric")
+func (r *reader) compare(g goal, threshold bool, o *Objective) bool {
+	if !threshold {
+		// That a share is at least the target may be said, too.
+		fits := g.op == "" || g.op == GreaterOrEqual
+		if !fits {
+			r.refuse(g.opAt, "belongs to a thresholdMetric; a share of good events must be its target or more, gte")
 		}
 		if g.value != nil {
 			r.refuse(g.valueAt, "belongs to a thresholdMetric")
 		}
-		return g.op == "" && g.value == nil
+		return fits && g.value == nil
 	}
 	if g.op == "" {
 		r.refuseOnce(g.opAt, "is missing: lt, lte, gt or gte; the measured value stands on the left")
@@ -137,7 +143,9 @@ func (r *reader) compare(g goal, o *Objective) bool {
 // bound is an indicator with its references followed.
 type bound struct {
 	indicator Indicator
+	threshold bool
 	groupBy   []string
+	exclude   Expression
 }
 
 func (r *reader) indicatorOf(s *slo, docs *library) (bound, bool) {
@@ -154,38 +162,43 @@ func (r *reader) indicatorOf(s *slo, docs *library) (bound, bool) {
 	if from == nil {
 		return bound{}, false
 	}
-	for _, part := range []*metric{from.total, from.good, from.bad, from.value} {
+	for _, part := range from.parts() {
 		r.checkSource(part, docs)
 	}
-	base := from.total
-	if base == nil {
-		base = from.value
-	}
+	base := from.base()
 	if base == nil {
 		return bound{}, false
 	}
 	if base.signal == "" {
-		r.refuseOnce(base.signalAt, "is missing: it must be %s", Traces)
+		r.refuseOnce(base.signalAt, "is missing: it must be %s", signals)
 		return bound{}, false
 	}
-	i := Indicator{Name: from.name, Signal: base.signal, Service: base.service, Total: base.condition, Value: base.value}
-	if i.Name == "" {
-		i.Name = s.name
+	if s.exclude.Text != "" && from.exclude.Text != "" {
+		r.refuse(s.exclude.Source, "is also at %s; write both conditions into one, with `or`", from.exclude.Source)
 	}
-	if i.Service == (Service{}) {
-		i.Service = s.service
+	i := Indicator{
+		Name: cmp.Or(from.name, s.name), Signal: base.signal, Service: cmp.Or(base.service, s.service), Total: base.condition,
+		RawIsBad: from.rawIsBad,
 	}
-	if from.good != nil {
+	switch {
+	case from.raw != nil:
+		i.Raw = base.value
+	case from.threshold != nil:
+		i.Value = base.value
+	case from.good != nil:
 		i.Good = from.good.condition
-	}
-	if from.bad != nil {
+	case from.bad != nil:
 		i.Bad = from.bad.condition
 	}
-	return bound{i, base.groupBy}, true
+	exclude := s.exclude
+	if exclude.Text == "" {
+		exclude = from.exclude
+	}
+	return bound{i, from.threshold != nil, base.groupBy, exclude}, true
 }
 
 func (r *reader) checkSource(c *metric, docs *library) {
-	if c == nil || c.ref == "" {
+	if c.ref == "" {
 		return
 	}
 	if _, ok := docs.sources[c.ref]; !ok {
@@ -256,16 +269,11 @@ type alert struct {
 func (c *condition) alert(p *policy, targets []Target, runbook string) alert {
 	a := Alert{
 		Name: c.name, Severity: c.severity, Long: c.window, Short: c.window, Above: c.above, After: c.after,
-		AnnounceResolved: !p.silent, Runbook: runbook, Targets: targets, Source: c.at,
+		LeastEvents: c.least, AnnounceResolved: !p.silent, AnnounceNoData: p.noData,
+		Runbook: cmp.Or(c.runbook, p.runbook, runbook), Targets: targets, Source: c.at,
 	}
 	if c.short > 0 {
 		a.Short = c.short
-	}
-	if p.runbook != "" {
-		a.Runbook = p.runbook
-	}
-	if c.runbook != "" {
-		a.Runbook = c.runbook
 	}
 	return alert{Alert: a, burnRate: c.threshold, at: c.thresholdAt}
 }
@@ -293,14 +301,18 @@ func (r *reader) reachable(g goal, alerts []alert) []Alert {
 	highest := new(big.Rat).Inv(budget)
 	out := make([]Alert, 0, len(alerts))
 	for _, a := range alerts {
+		hint := ""
+		if a.Name == "" {
+			hint = "; write `alertPolicies` in place of the default alerts"
+		}
+		if a.Short < g.slices.Length {
+			r.refuseOnce(g.slicesAt, "is longer than a window of the alerts, %s, which then holds no whole slice%s", a.Short, hint)
+			continue
+		}
 		if order := a.burnRate.Cmp(highest); order > 0 || order == 0 && a.Above {
 			word := "reaches"
 			if a.Above {
 				word = "exceeds"
-			}
-			hint := ""
-			if a.Name == "" {
-				hint = "; write `alertPolicies` in place of the default alerts"
 			}
 			r.refuse(a.at, "no outage %s a burn rate of %s: with a target of %s %% the highest is %s%s",
 				word, short(a.burnRate), percent(g.target), short(highest), hint)

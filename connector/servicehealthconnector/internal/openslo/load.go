@@ -113,7 +113,18 @@ func (r *reader) read(path string, text []byte, docs *library) {
 		if content.Kind == yaml.ScalarNode && content.Tag == "!!null" {
 			continue
 		}
-		r.document(content, Source{File: path, Line: content.Line}, true, docs)
+		// Some keep a list of documents in place of several.
+		all := []*yaml.Node{content}
+		if content.Kind == yaml.SequenceNode {
+			all = content.Content
+		}
+		for _, each := range all {
+			if each.Kind == yaml.AliasNode {
+				r.refuse(Source{File: path, Line: each.Line}, "must be written out, not an alias")
+				continue
+			}
+			r.document(each, Source{File: path, Line: each.Line}, true, docs)
+		}
 	}
 	if !found {
 		r.refuse(Source{File: path}, "holds no document")
@@ -129,7 +140,8 @@ func syntaxError(path string, err error) *Error {
 		at.Line, _ = strconv.Atoi(found[1])
 		reason = reason[len(found[0]):]
 	}
-	return &Error{Source: at, Reason: "is no YAML: " + reason, Err: err}
+	const longest = 200
+	return &Error{Source: at, Reason: "is no YAML: " + cut(reason, longest), Err: err}
 }
 
 // library is all documents by kind and name.

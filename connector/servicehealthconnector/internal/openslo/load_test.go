@@ -64,13 +64,21 @@ func sameInline(t *testing.T, folder string, want []openslo.Objective) {
 		require.NoError(t, err)
 		decoder := yaml.NewDecoder(bytes.NewReader(text))
 		for {
-			var document map[string]any
-			err := decoder.Decode(&document)
+			var found any
+			err := decoder.Decode(&found)
 			if errors.Is(err, io.EOF) {
 				break
 			}
 			require.NoError(t, err)
-			documents = append(documents, document)
+			list, isList := found.([]any)
+			if !isList {
+				list = []any{found}
+			}
+			for _, each := range list {
+				document, ok := each.(map[string]any)
+				require.True(t, ok)
+				documents = append(documents, document)
+			}
 		}
 	}
 	got, err := openslo.Load(nil, documents)
@@ -84,7 +92,8 @@ func placeless(objectives []openslo.Objective) []openslo.Objective {
 	out := make([]openslo.Objective, len(objectives))
 	for i, o := range objectives {
 		o.Source = openslo.Source{}
-		for _, e := range []*openslo.Expression{&o.Indicator.Total, &o.Indicator.Good, &o.Indicator.Bad, &o.Indicator.Value} {
+		asked := &o.Indicator
+		for _, e := range []*openslo.Expression{&asked.Total, &asked.Good, &asked.Bad, &asked.Raw, &asked.Value, &o.Exclude} {
 			e.Source = openslo.Source{}
 		}
 		o.Conditions = append([]openslo.Alert(nil), o.Conditions...)

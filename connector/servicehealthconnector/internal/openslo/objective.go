@@ -54,9 +54,6 @@ type Slices struct {
 	Ratio bool
 }
 
-// Interval is a time from From up to but not including To.
-type Interval struct{ From, To time.Time }
-
 // Service names whose telemetry is meant.
 type Service struct {
 	// Namespace is service.namespace; empty means any.
@@ -105,7 +102,7 @@ type Indicator struct {
 	Service Service
 	// Total is the OTTL condition of the items that count; without text every item does.
 	Total Expression
-	// Good or Bad is an OTTL condition; exactly one has a text, unless Value or Raw has one.
+	// Good or Bad is an OTTL condition; exactly one has a text, unless there is an Op, or Raw has one.
 	Good, Bad Expression
 	// Raw is an OTTL value expression of a share, from 0 to 1, that was computed elsewhere: of what is good or, if RawIsBad, of
 	// what is bad.
@@ -114,7 +111,8 @@ type Indicator struct {
 	// Value is an OTTL value expression; the item is good if Value Op Threshold. It is without text where a point's own value,
 	// or what a histogram has observed, is to be compared.
 	Value Expression
-	// Op and Threshold belong to Value. The threshold of a value that is a duration is in seconds.
+	// Op and Threshold say which values are good; without Op it is Good, Bad or Raw that says so. The threshold of a value that is
+	// a duration is in seconds.
 	Op        Operator
 	Threshold float64
 }
@@ -140,6 +138,8 @@ type Alert struct {
 	Above bool
 	// After is how long both windows must burn before the alert fires.
 	After time.Duration
+	// LeastEvents takes the place of the objective's, unless it is 0.
+	LeastEvents uint64
 	// AnnounceResolved is false if the policy asks for silence at the end (alertWhenResolved: false).
 	AnnounceResolved bool
 	// AnnounceNoData is true if the policy asks to be told when nothing is measured any more (alertWhenNoData: true).

@@ -63,7 +63,7 @@ func (r *reader) open(node *yaml.Node, at Source, lined bool) *mapping {
 			continue
 		}
 		if _, twice := m.fields[key.Value]; twice {
-			r.refuse(m.place(key, key.Value), "is there twice")
+			r.refuse(m.place(key, readable(key.Value)), "is there twice")
 			continue
 		}
 		m.fields[key.Value] = value
@@ -87,7 +87,7 @@ func (m *mapping) place(node *yaml.Node, key string) Source {
 func (m *mapping) where(key string) Source {
 	for _, node := range m.keys {
 		if node.Value == key {
-			return m.place(node, key)
+			return m.place(node, readable(key))
 		}
 	}
 	at := m.at
@@ -102,7 +102,9 @@ func (m *mapping) take(key string) (*yaml.Node, Source, bool) {
 	if m == nil {
 		return nil, Source{}, false
 	}
-	m.known = append(m.known, key)
+	if !slices.Contains(m.known, key) {
+		m.known = append(m.known, key)
+	}
 	node, ok := m.fields[key]
 	if !ok {
 		return nil, m.where(key), false
@@ -129,7 +131,7 @@ func (m *mapping) done() {
 	}
 	for _, key := range m.keys {
 		if !slices.Contains(m.known, key.Value) {
-			m.refuse(m.place(key, shorten(key.Value)), "is not known here; known are %s", strings.Join(m.known, ", "))
+			m.refuse(m.place(key, readable(key.Value)), "is not known here; known are %s", strings.Join(m.known, ", "))
 		}
 	}
 }
@@ -293,8 +295,21 @@ func describe(node *yaml.Node) string {
 	}
 }
 
+// readable is a key that anybody may have written, as it is told.
+func readable(key string) string {
+	if key = shorten(key); checkName(key) != nil {
+		return strconv.Quote(key)
+	}
+	return key
+}
+
 func shorten(text string) string {
 	const longest = 60
+	return cut(text, longest)
+}
+
+// cut keeps so many bytes of a text.
+func cut(text string, longest int) string {
 	if len(text) <= longest {
 		return text
 	}

@@ -55,12 +55,13 @@ var decimalForm = regexp.MustCompile(`^[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]
 
 // parseDecimal reads a number without rounding it, because 1 − 0.999 must be 0.001 and not a little more.
 func parseDecimal(text string) (*big.Rat, error) {
+	refusal := fmt.Errorf("%q is no decimal number", shorten(text))
 	if !decimalForm.MatchString(text) {
-		return nil, fmt.Errorf("%q is no decimal number", text)
+		return nil, refusal
 	}
 	number, ok := new(big.Rat).SetString(text)
 	if !ok {
-		return nil, fmt.Errorf("%q is no decimal number", text)
+		return nil, refusal
 	}
 	return number, nil
 }

@@ -3,6 +3,8 @@ package openslo
 import (
 	"math/big"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // slo is an SLO before its references are followed.
@@ -12,6 +14,8 @@ type slo struct {
 	serviceRef string
 	indicator  reference[*indicator]
 	window     time.Duration
+	calendar   *Calendar
+	method     string
 	goals      []goal
 	policies   []reference[*policy]
 }
@@ -25,7 +29,16 @@ type goal struct {
 	opAt        Source
 	value       *big.Rat
 	valueAt     Source
+	slices      Slices
+	slicesAt    Source
 }
+
+// The budgeting methods of the OpenSLO specification.
+const (
+	occurrences     = "Occurrences"
+	timeslices      = "Timeslices"
+	ratioTimeslices = "RatioTimeslices"
+)
 
 func (r *reader) slo(m *mapping) *slo {
 	s := &slo{meta: m.head(kindSLO, true), window: workbookWindow}
@@ -44,17 +57,16 @@ func (r *reader) slo(m *mapping) *slo {
 	r.sloIndicator(spec, s)
 	r.timeWindow(spec, s)
 	switch method, at := spec.text("budgetingMethod", maxName); method {
-	case "Occurrences":
+	case occurrences, timeslices, ratioTimeslices:
+		s.method = method
 	case "":
-		r.refuseOnce(at, "is missing: it must be Occurrences")
-	case "Timeslices", "RatioTimeslices":
-		r.refuse(at, "not supported yet: %s; it must be Occurrences", method)
+		r.refuseOnce(at, "is missing: it must be Occurrences, Timeslices or RatioTimeslices")
 	default:
-		r.refuse(at, "must be Occurrences, not %q", shorten(method))
+		r.refuse(at, "must be Occurrences, Timeslices or RatioTimeslices, not %q", shorten(method))
 	}
 	for _, each := range spec.list("objectives") {
 		if goal := r.open(each.node, each.at, spec.lined); goal != nil {
-			s.goals = append(s.goals, r.goal(goal))
+			s.goals = append(s.goals, r.goal(goal, s))
 		}
 	}
 	if len(s.goals) == 0 {
@@ -80,34 +92,7 @@ func (r *reader) sloIndicator(spec *mapping, s *slo) {
 	}
 }
 
-func (r *reader) timeWindow(spec *mapping, s *slo) {
-	if !spec.has("timeWindow") {
-		spec.take("timeWindow")
-		return
-	}
-	windows := spec.list("timeWindow")
-	if len(windows) != 1 {
-		r.refuseOnce(spec.where("timeWindow"), "must be a list of exactly one window")
-		return
-	}
-	m := r.open(windows[0].node, windows[0].at, spec.lined)
-	if m == nil {
-		return
-	}
-	duration, at, _ := m.duration("duration")
-	if duration == 0 {
-		r.refuseOnce(at, "is missing or zero")
-	} else {
-		s.window = duration
-	}
-	m.cannot("calendar", "not supported yet: calendar-aligned windows; use a rolling one")
-	if rolling, at := m.boolean("isRolling", true); !rolling && !m.has("calendar") {
-		r.refuse(at, "not supported yet: windows that do not roll")
-	}
-	m.done()
-}
-
-func (r *reader) goal(m *mapping) goal {
+func (r *reader) goal(m *mapping, s *slo) goal {
 	g := goal{at: m.at}
 	g.displayName, _ = m.text("displayName", maxName)
 	op, at := m.text("op", maxName)
@@ -132,10 +117,62 @@ func (r *reader) goal(m *mapping) goal {
 	case !m.has("target") && !m.has("targetPercent"):
 		m.require("target", "the share of events that must be good, such as 0.999")
 	}
-	m.cannot("timeSliceTarget", "not supported yet: it belongs to the budgetingMethod Timeslices")
-	m.cannot("timeSliceWindow", "not supported yet: it belongs to the budgetingMethod Timeslices")
+	m.timeSlices(s, &g)
 	m.done()
 	return g
+}
+
+// timeSlices reads what the budgeting methods need that judge stretches of time.
+func (m *mapping) timeSlices(s *slo, g *goal) {
+	if s.method != timeslices {
+		m.cannot("timeSliceTarget", "belongs to the budgetingMethod "+timeslices)
+	}
+	if s.method == occurrences || s.method == "" {
+		m.cannot("timeSliceWindow", "belongs to the budgetingMethods "+timeslices+" and "+ratioTimeslices)
+		return
+	}
+	g.slices.Ratio = s.method == ratioTimeslices
+	g.slices.Length, g.slicesAt = m.sliceWindow()
+	switch {
+	case g.slices.Length == 0:
+		m.refuseOnce(g.slicesAt, "is missing or zero: how long a slice is, such as 1m")
+	case g.slices.Length > s.window:
+		m.refuse(g.slicesAt, "is longer than the window of the SLO, %s", s.window)
+	}
+	if s.method != timeslices {
+		return
+	}
+	share, at := m.number("timeSliceTarget")
+	switch {
+	case share == nil:
+		m.refuseOnce(at, "is missing: the share of good events that makes a slice good, such as 0.95")
+	case share.Sign() <= 0 || share.Cmp(big.NewRat(1, 1)) > 0:
+		m.refuse(at, "must be above 0 and at most 1: without any good event every slice would be good")
+	case !hasDecimals(share, 9):
+		m.refuse(at, "is finer than nine decimals of 1")
+	default:
+		g.slices.Target, _ = share.Float64()
+	}
+}
+
+// sliceWindow reads a duration or, as OpenSLO has it, a number of minutes.
+func (m *mapping) sliceWindow() (time.Duration, Source) {
+	const key = "timeSliceWindow"
+	node, at, ok := m.take(key)
+	if !ok || node.Kind != yaml.ScalarNode || node.Tag != "!!int" && node.Tag != "!!float" {
+		length, at, _ := m.duration(key)
+		return length, at
+	}
+	minutes, at := m.number(key)
+	if minutes == nil {
+		return 0, at
+	}
+	seconds := new(big.Rat).Mul(minutes, big.NewRat(60, 1))
+	if seconds.Sign() < 0 || !seconds.IsInt() || seconds.Cmp(big.NewRat(int64(maxDuration/time.Second), 1)) > 0 {
+		m.refuse(at, "must be minutes that make a whole number of seconds, for at most ten years")
+		return 0, at
+	}
+	return time.Duration(seconds.Num().Int64()) * time.Second, at
 }
 
 // share is number/whole if that is a target, else nil.

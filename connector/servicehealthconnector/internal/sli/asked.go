@@ -25,11 +25,19 @@ func (a *Asked) Of(span ptrace.Span) []*Span {
 	return a.some[kind][status]
 }
 
+// everyone are all of them.
+func (a *Asked) everyone() []*Span {
+	if a == nil {
+		return nil
+	}
+	return a.all
+}
+
 func newAsked(all []*Span) *Asked {
 	a := &Asked{all: all}
-	eachKind(func(tctx *ottlspan.TransformContext, kind, status int) {
+	eachKind(func(it item, kind, status int) {
 		for _, s := range all {
-			if s.total == nil || s.total.plain == nil || possible(s.total.plain, tctx) {
+			if s.total == nil || s.total.plain == nil || possible(s.total.plain, it, spanKind, spanKindText, statusCode) {
 				a.some[kind][status] = append(a.some[kind][status], s)
 			}
 		}
@@ -37,14 +45,14 @@ func newAsked(all []*Span) *Asked {
 	return a
 }
 
-// possible says whether a condition may be true of a span with that kind and status code, whatever else is in it.
-func possible(p plain, tctx *ottlspan.TransformContext) bool {
-	if p.isAbout(spanKind, spanKindText, statusCode) {
-		return p.ask(tctx) != no
+// possible says whether a condition may be true of an item of which only these places are known.
+func possible(p plain, it item, known ...place) bool {
+	if p.isAbout(known...) {
+		return p.ask(it) != no
 	}
 	if terms, ok := p.(all); ok {
 		for _, term := range terms {
-			if !possible(term, tctx) {
+			if !possible(term, it, known...) {
 				return false
 			}
 		}
@@ -53,7 +61,7 @@ func possible(p plain, tctx *ottlspan.TransformContext) bool {
 }
 
 // eachKind calls f with a span of each kind and status code.
-func eachKind(f func(tctx *ottlspan.TransformContext, kind, status int)) {
+func eachKind(f func(it item, kind, status int)) {
 	rs := ptrace.NewResourceSpans()
 	ss := rs.ScopeSpans().AppendEmpty()
 	span := ss.Spans().AppendEmpty()
@@ -63,7 +71,7 @@ func eachKind(f func(tctx *ottlspan.TransformContext, kind, status int)) {
 		for status := range statuses {
 			span.SetKind(ptrace.SpanKind(kind))
 			span.Status().SetCode(ptrace.StatusCode(status))
-			f(tctx, kind, status)
+			f(spanItem{tctx}, kind, status)
 		}
 	}
 }

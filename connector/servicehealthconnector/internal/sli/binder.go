@@ -5,8 +5,9 @@ import (
 	"slices"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottldatapoint"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottllog"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlspan"
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/ottlfuncs"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -16,92 +17,101 @@ import (
 
 // Binder knows which indicators look at which service. It is safe for concurrent use.
 type Binder struct {
-	spans  []*Span
-	groups []*groups
-	// exact has the services that documents name with their namespace, named the others. Both are complete lists for their
-	// key and never change, so that a stranger's service name costs a look-up and no memory.
-	exact map[openslo.Service][]*Span
-	named map[string][]*Span
-	// asked has an entry for each of these lists.
-	askedExact map[openslo.Service]*Asked
-	askedNamed map[string]*Asked
+	groups  []*groups
+	spans   index[*Asked]
+	points  index[[]*Point]
+	records index[[]*Record]
 }
 
 // Compile prepares the indicators of the objectives. The error holds all that can't be prepared, of type [openslo.Errors].
 func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*Binder, error) {
-	parser, err := ottlspan.NewParser(functions(), set)
+	c, err := newCompiler(set)
 	if err != nil {
 		return nil, fmt.Errorf("prepare OTTL: %w", err)
 	}
-	b := &Binder{
-		exact: map[openslo.Service][]*Span{}, named: map[string][]*Span{},
-		askedExact: map[openslo.Service]*Asked{}, askedNamed: map[string]*Asked{},
-	}
-	c := compiler{parser: parser}
+	b := &Binder{}
+	var spans []*Span
+	var points []*Point
+	var records []*Record
 	for i := range objectives {
 		o := &objectives[i]
 		g := newGroups(o.GroupBy)
 		b.groups = append(b.groups, g)
-		if o.Indicator.Signal != openslo.Traces {
-			c.refuse(o, o.Source, fmt.Sprintf("not supported yet: signal %s", o.Indicator.Signal), nil)
-			continue
+		number := uint32(i) // nobody has four billion objectives
+		switch o.Indicator.Signal {
+		case openslo.Traces:
+			s := &Span{compile(c, c.spans, ofSpans, number, o, g)}
+			s.tabulate()
+			spans = append(spans, s)
+			c.refuseRaw(o)
+		case openslo.Metrics:
+			points = append(points, &Point{indicator: compile(c, c.points, ofPoints, number, o, g), name: o.Name, logger: set.Logger})
+		case openslo.Logs:
+			records = append(records, &Record{compile(c, c.records, ofRecords, number, o, g)})
+		default:
+			c.refuse(o, o.Source, fmt.Sprintf("%q is no signal", o.Indicator.Signal), nil)
 		}
-		b.spans = append(b.spans, c.span(uint32(i), o, g)) // nobody has four billion objectives
 	}
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	b.index(objectives)
+	b.spans = indexOf(objectives, spans, newAsked)
+	b.points = indexOf(objectives, points, slices.Clip)
+	b.records = indexOf(objectives, records, slices.Clip)
 	return b, nil
 }
 
-func functions() map[string]ottl.Factory[*ottlspan.TransformContext] {
-	all := ottlfuncs.StandardConverters[*ottlspan.TransformContext]()
-	// IsRootSpan is the one function that only spans have.
-	root := ottlfuncs.NewIsRootSpanFactoryNew()
-	all[root.Name()] = root
-	return all
+// index finds what looks at a service. Its lists are complete for their key and never change, so that a stranger's service name costs
+// a look-up and no memory.
+type index[L any] struct {
+	// exact has the services that documents name with their namespace, named the others.
+	exact map[openslo.Service]L
+	named map[string]L
 }
 
-// index sorts the indicators by service. Each list is in the order of the objectives.
-func (b *Binder) index(objectives []openslo.Objective) {
-	for _, s := range b.spans {
-		of := objectives[s.objective].Indicator.Service
-		if of.Namespace == "" {
-			b.named[of.Name] = append(b.named[of.Name], s)
+// indexOf sorts indicators, which are in the order of their objectives, by service; list makes of those of one service what is looked up.
+func indexOf[I interface{ Objective() uint32 }, L any](objectives []openslo.Objective, all []I, list func([]I) L) index[L] {
+	exact, named := map[openslo.Service][]I{}, map[string][]I{}
+	for _, i := range all {
+		if of := objectives[i.Objective()].Indicator.Service; of.Namespace == "" {
+			named[of.Name] = append(named[of.Name], i)
 		} else {
-			b.exact[of] = append(b.exact[of], s)
+			exact[of] = append(exact[of], i)
 		}
 	}
-	for of, spans := range b.exact {
-		spans = append(slices.Clip(spans), b.named[of.Name]...)
-		slices.SortFunc(spans, func(x, y *Span) int { return int(x.objective) - int(y.objective) })
-		b.exact[of] = spans
-		b.askedExact[of] = newAsked(spans)
+	x := index[L]{exact: map[openslo.Service]L{}, named: map[string]L{}}
+	for of, some := range exact {
+		some = append(slices.Clip(some), named[of.Name]...)
+		slices.SortFunc(some, func(x, y I) int { return int(x.Objective()) - int(y.Objective()) })
+		x.exact[of] = list(some)
 	}
-	for name, spans := range b.named {
-		b.askedNamed[name] = newAsked(spans)
+	for name, some := range named {
+		x.named[name] = list(some)
 	}
+	return x
+}
+
+func (x *index[L]) of(id service.Identity) L {
+	if id.Namespace != "" {
+		if found, ok := x.exact[openslo.Service{Namespace: id.Namespace, Name: id.Name}]; ok {
+			return found
+		}
+	}
+	return x.named[id.Name]
 }
 
 // Spans are the indicators that look at the spans of a service, in the order of their objectives. The slice is shared and must
 // not be changed. An objective whose document names no namespace looks at the service in any of them.
-func (b *Binder) Spans(id service.Identity) []*Span {
-	if spans, ok := b.exact[openslo.Service{Namespace: id.Namespace, Name: id.Name}]; ok && id.Namespace != "" {
-		return spans
-	}
-	return b.named[id.Name]
-}
+func (b *Binder) Spans(id service.Identity) []*Span { return b.Asked(id).everyone() }
 
 // Asked are the same indicators as those of Spans, or nil if there are none.
-func (b *Binder) Asked(id service.Identity) *Asked {
-	if id.Namespace != "" {
-		if asked, ok := b.askedExact[openslo.Service{Namespace: id.Namespace, Name: id.Name}]; ok {
-			return asked
-		}
-	}
-	return b.askedNamed[id.Name]
-}
+func (b *Binder) Asked(id service.Identity) *Asked { return b.spans.of(id) }
+
+// Points are those that look at the data points of a service, as Spans are at its spans.
+func (b *Binder) Points(id service.Identity) []*Point { return b.points.of(id) }
+
+// Records are those that look at the log records of a service, as Spans are at its spans.
+func (b *Binder) Records(id service.Identity) []*Record { return b.records.of(id) }
 
 // GroupValues are the values by which a group is told from the others of its objective, in the order of its GroupBy. The
 // slice is shared and must not be changed. It is nil if the objective has no such group.
@@ -124,8 +134,23 @@ func (b *Binder) GroupOf(objective uint32, attributes pcommon.Map) uint32 {
 
 // compiler collects what can't be compiled.
 type compiler struct {
-	parser   ottl.Parser[*ottlspan.TransformContext]
+	spans    ottl.Parser[*ottlspan.TransformContext]
+	points   ottl.Parser[*ottldatapoint.TransformContext]
+	records  ottl.Parser[*ottllog.TransformContext]
 	problems openslo.Errors
+}
+
+func newCompiler(set component.TelemetrySettings) (*compiler, error) {
+	var c compiler
+	var err error
+	if c.spans, err = ottlspan.NewParser(spanFunctions(), set); err != nil {
+		return nil, err
+	}
+	if c.points, err = ottldatapoint.NewParser(functions[*ottldatapoint.TransformContext](), set); err != nil {
+		return nil, err
+	}
+	c.records, err = ottllog.NewParser(functions[*ottllog.TransformContext](), set)
+	return &c, err
 }
 
 func (c *compiler) refuse(o *openslo.Objective, at openslo.Source, reason string, err error) {
@@ -134,36 +159,44 @@ func (c *compiler) refuse(o *openslo.Objective, at openslo.Source, reason string
 	})
 }
 
-func (c *compiler) span(number uint32, o *openslo.Objective, g *groups) *Span {
+func (c *compiler) refuseRaw(o *openslo.Objective) {
+	if o.Indicator.Raw.Text != "" {
+		c.refuse(o, o.Indicator.Raw.Source, "raw is for metrics and logs: a span is good or bad as a whole", nil)
+	}
+}
+
+// compile compiles the indicator of an objective.
+func compile[K any](c *compiler, parser ottl.Parser[K], words *vocabulary, number uint32, o *openslo.Objective, g *groups) indicator[K] {
 	i := &o.Indicator
-	s := &Span{objective: number, groups: g, op: i.Op, threshold: i.Threshold}
-	s.total = c.condition(o, i.Total)
-	s.good = c.condition(o, i.Good)
-	s.bad = c.condition(o, i.Bad)
-	s.value = c.value(o, i.Value)
-	return s
-}
-
-func (c *compiler) condition(o *openslo.Objective, e openslo.Expression) *condition {
-	if e.Text == "" {
-		return nil
+	condition := func(e openslo.Expression) *condition[K] {
+		if e.Text == "" {
+			return nil
+		}
+		parsed, err := parser.ParseCondition(e.Text)
+		if err != nil {
+			c.refuse(o, e.Source, err.Error(), err)
+			return nil
+		}
+		return &condition[K]{plain: words.parsePlain(e.Text), ottl: parsed}
 	}
-	parsed, err := c.parser.ParseCondition(e.Text)
-	if err != nil {
-		c.refuse(o, e.Source, err.Error(), err)
-		return nil
+	value := func(e openslo.Expression) *value[K] {
+		if e.Text == "" {
+			return nil
+		}
+		parsed, err := parser.ParseValueExpression(e.Text)
+		if err != nil {
+			c.refuse(o, e.Source, err.Error(), err)
+			return nil
+		}
+		return &value[K]{plain: words.parsePlainValue(e.Text), ottl: parsed}
 	}
-	return &condition{plain: tabulate(parsePlain(e.Text)), ottl: parsed}
-}
-
-func (c *compiler) value(o *openslo.Objective, e openslo.Expression) *value {
-	if e.Text == "" {
-		return nil
+	compiled := indicator[K]{
+		objective: number, groups: g, op: i.Op, threshold: i.Threshold, rawIsBad: i.RawIsBad,
+		total: condition(i.Total), exclude: condition(o.Exclude), good: condition(i.Good), bad: condition(i.Bad),
+		raw: value(i.Raw), value: value(i.Value),
 	}
-	parsed, err := c.parser.ParseValueExpression(e.Text)
-	if err != nil {
-		c.refuse(o, e.Source, err.Error(), err)
-		return nil
+	if i.Signal != openslo.Metrics && i.Good.Text == "" && i.Bad.Text == "" && i.Raw.Text == "" && i.Value.Text == "" {
+		c.refuse(o, o.Source, "needs a value: only a data point has one of its own", nil)
 	}
-	return &value{plain: parsePlainValue(e.Text), ottl: parsed}
+	return compiled
 }

@@ -6,41 +6,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"go.opentelemetry.io/collector/pdata/ptrace"
 )
-
-// enums are OTTL's names of numbers, as far as they occur in plain conditions.
-var enums = map[string]int64{
-	"SPAN_KIND_UNSPECIFIED": int64(ptrace.SpanKindUnspecified),
-	"SPAN_KIND_INTERNAL":    int64(ptrace.SpanKindInternal),
-	"SPAN_KIND_SERVER":      int64(ptrace.SpanKindServer),
-	"SPAN_KIND_CLIENT":      int64(ptrace.SpanKindClient),
-	"SPAN_KIND_PRODUCER":    int64(ptrace.SpanKindProducer),
-	"SPAN_KIND_CONSUMER":    int64(ptrace.SpanKindConsumer),
-	"STATUS_CODE_UNSET":     int64(ptrace.StatusCodeUnset),
-	"STATUS_CODE_OK":        int64(ptrace.StatusCodeOk),
-	"STATUS_CODE_ERROR":     int64(ptrace.StatusCodeError),
-}
-
-var paths = map[string]place{
-	"name":           spanName,
-	"kind":           spanKind,
-	"kind.string":    spanKindText,
-	"status.code":    statusCode,
-	"status.message": statusMessage,
-}
 
 // token matches one token of a plain condition. A backslash is none, so that texts with escapes are left to OTTL.
 var token = regexp.MustCompile(`^\s*([0-9]+\.[0-9]+|[0-9]+|"[^"\\]*"|[A-Za-z][A-Za-z0-9_.]*|==|!=|<=|>=|<|>|[()\[\]-])`)
 
 // parsePlain gives the plain form of a condition that OTTL has accepted, or nil if it has none.
-func parsePlain(text string) plain {
+func (v *vocabulary) parsePlain(text string) plain {
 	tokens, ok := split(text)
 	if !ok {
 		return nil
 	}
-	p := &plainParser{tokens: tokens}
+	p := &plainParser{vocabulary: v, tokens: tokens}
 	condition := p.or()
 	if condition == nil || len(p.tokens) > 0 {
 		return nil
@@ -49,12 +26,12 @@ func parsePlain(text string) plain {
 }
 
 // parsePlainValue gives the plain form of a value expression that OTTL has accepted, or nil if it has none.
-func parsePlainValue(text string) *operand {
+func (v *vocabulary) parsePlainValue(text string) *operand {
 	tokens, ok := split(text)
 	if !ok {
 		return nil
 	}
-	p := &plainParser{tokens: tokens}
+	p := &plainParser{vocabulary: v, tokens: tokens}
 	value, ok := p.operand()
 	if !ok || len(p.tokens) > 0 {
 		return nil
@@ -77,6 +54,7 @@ func split(text string) ([]string, bool) {
 
 // plainParser reads tokens. Each method gives nil or false for what it does not know; the whole condition is OTTL's then.
 type plainParser struct {
+	*vocabulary
 	tokens []string
 }
 
@@ -188,23 +166,24 @@ func (p *plainParser) operand() (operand, bool) {
 	case word == "Duration":
 		return p.duration()
 	}
-	if value, ok := enums[word]; ok {
+	if value, ok := p.enums[word]; ok {
 		return operand{is: datum{kind: isWhole, whole: value}}, true
 	}
 	return p.path(word)
 }
 
 func (p *plainParser) path(word string) (operand, bool) {
-	own := strings.TrimPrefix(word, "span.")
+	own := strings.TrimPrefix(word, p.own)
 	switch {
 	case own == "attributes":
-		return p.index(spanAttribute)
+		return p.index(ownAttribute)
 	case word == "resource.attributes":
 		return p.index(resourceAttribute)
-	case own == "end_time" && (p.accept("-", "start_time") || p.accept("-", "span.start_time")):
-		return operand{place: elapsed}, true
 	}
-	at, ok := paths[own]
+	at, ok := p.fields[own]
+	if at == elapsed && !p.accept("-", "start_time") && !p.accept("-", p.own+"start_time") {
+		return operand{}, false
+	}
 	return operand{place: at}, ok
 }
 

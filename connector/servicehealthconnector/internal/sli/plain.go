@@ -6,11 +6,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlspan"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
-// answer is what a plain condition says: nothing at all if the span has something that only OTTL can compare.
+// answer is what a plain condition says: nothing at all if the item has something that only OTTL can compare.
 type answer int8
 
 const (
@@ -28,23 +27,23 @@ func answerOf(b bool) answer {
 
 // plain is a condition that is evaluated without OTTL.
 type plain interface {
-	ask(tctx *ottlspan.TransformContext) answer
-	// isAbout says whether the answer depends on nothing but what is in these places of the span.
+	ask(it item) answer
+	// isAbout says whether the answer depends on nothing but what is in these places of the item.
 	isAbout(places ...place) bool
 }
 
 type constant answer
 
-func (c constant) ask(*ottlspan.TransformContext) answer { return answer(c) }
+func (c constant) ask(item) answer { return answer(c) }
 
 func (c constant) isAbout(...place) bool { return true }
 
 // all is terms joined by and. Like OTTL it asks no further than it must.
 type all []plain
 
-func (a all) ask(tctx *ottlspan.TransformContext) answer {
+func (a all) ask(it item) answer {
 	for _, term := range a {
-		if said := term.ask(tctx); said != yes {
+		if said := term.ask(it); said != yes {
 			return said
 		}
 	}
@@ -56,9 +55,9 @@ func (a all) isAbout(places ...place) bool { return areAbout(a, places) }
 // some is terms joined by or.
 type some []plain
 
-func (s some) ask(tctx *ottlspan.TransformContext) answer {
+func (s some) ask(it item) answer {
 	for _, term := range s {
-		if said := term.ask(tctx); said != no {
+		if said := term.ask(it); said != no {
 			return said
 		}
 	}
@@ -75,8 +74,8 @@ type negation struct{ of plain }
 
 func (n negation) isAbout(places ...place) bool { return n.of.isAbout(places...) }
 
-func (n negation) ask(tctx *ottlspan.TransformContext) answer {
-	switch n.of.ask(tctx) {
+func (n negation) ask(it item) answer {
+	switch n.of.ask(it) {
 	case yes:
 		return no
 	case no:
@@ -91,10 +90,10 @@ type comparison struct {
 	op          operator
 }
 
-func (c *comparison) ask(tctx *ottlspan.TransformContext) answer {
-	left, right := c.left.read(tctx), &c.right.is
+func (c *comparison) ask(it item) answer {
+	left, right := c.left.read(it), &c.right.is
 	if c.right.place != nowhere {
-		read := c.right.read(tctx)
+		read := c.right.read(it)
 		right = &read
 	}
 	return compare(&left, right, c.op)
@@ -122,7 +121,7 @@ var operators = map[string]operator{
 // of says whether an order, as [cmp.Compare] gives it, is one for which the comparison is true.
 func (op operator) of(order int) answer { return answerOf(op&(1<<(order+1)) != 0) }
 
-// operand is a constant or a place in a span.
+// operand is a constant or a place in an item.
 type operand struct {
 	place place
 	key   string
@@ -133,8 +132,8 @@ type operand struct {
 type place int8
 
 const (
-	nowhere place = iota // a constant
-	spanAttribute
+	nowhere      place = iota // a constant
+	ownAttribute              // of the span, data point or log record
 	resourceAttribute
 	spanName
 	spanKind
@@ -142,6 +141,11 @@ const (
 	statusCode
 	statusMessage
 	elapsed // end_time - start_time
+	metricName
+	severityNumber
+	severityText
+	eventName
+	body
 )
 
 // datum is one value, without the heap that an any would need.
@@ -164,31 +168,16 @@ const (
 	isDuration // in whole, in nanoseconds
 )
 
-func (o *operand) read(tctx *ottlspan.TransformContext) datum {
-	span := tctx.GetSpan()
+func (o *operand) read(it item) datum {
 	switch o.place {
 	case nowhere:
 		return o.is
-	case spanAttribute:
-		return attribute(span.Attributes(), o.key)
+	case ownAttribute:
+		return attribute(it.attributes(), o.key)
 	case resourceAttribute:
-		return attribute(tctx.GetResource().Attributes(), o.key)
-	case spanName:
-		return datum{kind: isText, text: span.Name()}
-	case spanKind:
-		return datum{kind: isWhole, whole: int64(span.Kind())}
-	case spanKindText:
-		return datum{kind: isText, text: span.Kind().String()}
-	case statusCode:
-		return datum{kind: isWhole, whole: int64(span.Status().Code())}
-	case statusMessage:
-		return datum{kind: isText, text: span.Status().Message()}
+		return attribute(it.resource(), o.key)
 	default:
-		start, end := span.StartTimestamp(), span.EndTimestamp()
-		if start > math.MaxInt64 || end > math.MaxInt64 {
-			return datum{}
-		}
-		return datum{kind: isDuration, whole: int64(end) - int64(start)} // both fit
+		return it.field(o.place)
 	}
 }
 
@@ -197,11 +186,15 @@ func attribute(of pcommon.Map, key string) datum {
 	if !ok {
 		return datum{kind: isNil}
 	}
+	return datumOf(value)
+}
+
+func datumOf(value pcommon.Value) datum {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
-		return datum{kind: isText, text: value.Str()}
+		return text(value.Str())
 	case pcommon.ValueTypeInt:
-		return datum{kind: isWhole, whole: value.Int()}
+		return whole(value.Int())
 	case pcommon.ValueTypeDouble:
 		return datum{kind: isBroken, broken: value.Double()}
 	case pcommon.ValueTypeBool:
@@ -210,6 +203,10 @@ func attribute(of pcommon.Map, key string) datum {
 		return datum{}
 	}
 }
+
+func text(s string) datum { return datum{kind: isText, text: s} }
+
+func whole(n int64) datum { return datum{kind: isWhole, whole: n} }
 
 func truth(b bool) datum {
 	if b {
@@ -264,8 +261,8 @@ func (op operator) floats(a, b float64) answer {
 }
 
 // number is what a threshold is compared with. It is false for what only OTTL can make a number of.
-func (o *operand) number(tctx *ottlspan.TransformContext) (float64, bool) {
-	switch d := o.read(tctx); d.kind {
+func (o *operand) number(it item) (float64, bool) {
+	switch d := o.read(it); d.kind {
 	case isWhole:
 		return float64(d.whole), true
 	case isBroken:

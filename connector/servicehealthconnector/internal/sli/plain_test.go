@@ -36,7 +36,7 @@ var others = []string{
 }
 
 func parserOf(t testing.TB) ottl.Parser[*ottlspan.TransformContext] {
-	parser, err := ottlspan.NewParser(functions(), componenttest.NewNopTelemetrySettings())
+	parser, err := ottlspan.NewParser(spanFunctions(), componenttest.NewNopTelemetrySettings())
 	require.NoError(t, err)
 	return parser
 }
@@ -81,13 +81,13 @@ func sameAsOTTL(t *testing.T, parser ottl.Parser[*ottlspan.TransformContext], sp
 	if err != nil {
 		return false
 	}
-	p := tabulate(parsePlain(text))
+	p := tabulate(ofSpans.parsePlain(text))
 	if p == nil {
 		return false
 	}
 	answered := false
 	for i, tctx := range spans {
-		said := p.ask(tctx)
+		said := p.ask(spanItem{tctx})
 		if said == unknown {
 			continue
 		}
@@ -112,16 +112,16 @@ func TestPlainSaysWhatOTTLSays(t *testing.T) {
 		sameAsOTTL(t, parser, spans, text)
 	}
 	for _, text := range []string{`name == "a\"b"`, `(kind) == 2`, `attributes["map"]["a"] == 1`, `attributes["whole"] == -1`} {
-		assert.Nil(t, tabulate(parsePlain(text)), text)
+		assert.Nil(t, tabulate(ofSpans.parsePlain(text)), text)
 	}
 }
 
 func TestPlainValues(t *testing.T) {
 	for _, text := range []string{`end_time - start_time`, `span.end_time - span.start_time`, `attributes["n"]`, `span.attributes["n"]`, `5`} {
-		assert.NotNil(t, parsePlainValue(text), text)
+		assert.NotNil(t, ofSpans.parsePlainValue(text), text)
 	}
 	for _, text := range []string{`start_time - end_time`, `attributes["n"] * 2`, `attributes["n"]["m"]`, `Double(name)`, `end_time`} {
-		assert.Nil(t, parsePlainValue(text), text)
+		assert.Nil(t, ofSpans.parsePlainValue(text), text)
 	}
 }
 

@@ -194,7 +194,7 @@ func TestCompileRefuses(t *testing.T) {
 	_, err := Compile([]openslo.Objective{
 		objective("first", openslo.Indicator{Total: expression(`kind = SERVER`), Good: expression(`colour == "red"`)}),
 		objective("second", openslo.Indicator{Value: expression(`set(name, "x")`), Op: openslo.LessThan}),
-		objective("third", openslo.Indicator{Signal: openslo.Logs, Good: expression(`true`)}),
+		objective("third", openslo.Indicator{Signal: "smoke", Good: expression(`true`)}),
 	}, componenttest.NewNopTelemetrySettings())
 	var problems openslo.Errors
 	require.ErrorAs(t, err, &problems)
@@ -203,7 +203,7 @@ func TestCompileRefuses(t *testing.T) {
 		"slo.yaml:7: `spec.condition`: objective \"first\": condition has invalid syntax",
 		"slo.yaml:7: `spec.condition`: objective \"first\": ",
 		"slo.yaml:7: `spec.condition`: objective \"second\": ",
-		"objective \"third\": not supported yet: signal logs",
+		`objective "third": "smoke" is no signal`,
 	} {
 		assert.Contains(t, problems[i].Error(), want)
 		assert.NotContains(t, problems[i].Error(), "\n")
@@ -224,7 +224,7 @@ func TestStreamOfNames(t *testing.T) {
 		}
 		b.Spans(front)
 	}))
-	assert.Len(t, b.exact, 1)
+	assert.Len(t, b.spans.exact, 1)
 }
 
 func TestNoAllocations(t *testing.T) {

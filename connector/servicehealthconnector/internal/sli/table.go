@@ -1,9 +1,6 @@
 package sli
 
-import (
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlspan"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-)
+import "go.opentelemetry.io/collector/pdata/ptrace"
 
 const (
 	kinds    = int(ptrace.SpanKindConsumer) + 1
@@ -16,22 +13,22 @@ type table struct {
 	said [kinds][statuses]answer
 }
 
-// tabulate makes a table of a condition that is one, and leaves others as they are.
+// tabulate makes a table of a condition on spans that is one, and leaves others as they are.
 func tabulate(p plain) plain {
 	if p == nil || !p.isAbout(spanKind, spanKindText, statusCode) {
 		return p
 	}
 	t := &table{of: p}
-	eachKind(func(tctx *ottlspan.TransformContext, kind, status int) { t.said[kind][status] = p.ask(tctx) })
+	eachKind(func(it item, kind, status int) { t.said[kind][status] = p.ask(it) })
 	return t
 }
 
 // ask looks up what the condition said. A sender may also send numbers that stand for no kind or status.
-func (t *table) ask(tctx *ottlspan.TransformContext) answer {
-	span := tctx.GetSpan()
+func (t *table) ask(it item) answer {
+	span := it.(spanItem).GetSpan()
 	kind, status := uint32(span.Kind()), uint32(span.Status().Code())
 	if kind >= uint32(kinds) || status >= uint32(statuses) {
-		return t.of.ask(tctx)
+		return t.of.ask(it)
 	}
 	return t.said[kind][status]
 }

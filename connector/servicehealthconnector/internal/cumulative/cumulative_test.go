@@ -1,4 +1,4 @@
-package counter
+package cumulative
 
 import (
 	"math"
@@ -14,7 +14,7 @@ const second = int64(time.Second)
 
 func of(trace byte) Witness { return Witness{Trace: pcommon.TraceID{trace}, Operation: uint32(trace)} }
 
-func told(c *Counter, steps *Steps) []Point {
+func told(c *Sum, steps *Steps) []Point {
 	var points []Point
 	c.Tell(steps, func(p Point) {
 		p.At /= second
@@ -26,7 +26,7 @@ func told(c *Counter, steps *Steps) []Point {
 func TestPointsHaveTheTimeOfTheEvents(t *testing.T) {
 	steps := NewSteps(second)
 	steps.Begin(100*second - 1)
-	var c Counter
+	var c Sum
 	add := func(at int64, count float64) {
 		t.Helper()
 		assert.True(t, c.Add(steps.End(at), count, of(byte(at/second))))
@@ -66,7 +66,7 @@ func TestStepsThatWouldBeTooShort(t *testing.T) {
 
 func TestSampledCountsDoNotDrift(t *testing.T) {
 	steps := NewSteps(second)
-	var c Counter
+	var c Sum
 	for i := range int64(1000) {
 		c.Add(steps.End(i*second/10), 1.0/3, Witness{})
 	}
@@ -76,7 +76,7 @@ func TestSampledCountsDoNotDrift(t *testing.T) {
 }
 
 func TestCountsOfNoEvent(t *testing.T) {
-	var c Counter
+	var c Sum
 	for _, count := range []float64{math.NaN(), -1, math.Inf(1), mostEvents + 1} {
 		assert.False(t, c.Add(second, count, Witness{}), "%v", count)
 	}
@@ -88,7 +88,7 @@ func TestNothingIsLost(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		steps := NewSteps(second)
-		var c Counter
+		var c Sum
 		var sum, last uint64
 		at := int64(-1)
 		check := func(p Point) {
@@ -115,7 +115,7 @@ func TestNothingIsLost(t *testing.T) {
 func BenchmarkAdd(b *testing.B) {
 	b.ReportAllocs()
 	steps := NewSteps(second)
-	var c Counter
+	var c Sum
 	now := int64(0)
 	for b.Loop() {
 		now += second / 50

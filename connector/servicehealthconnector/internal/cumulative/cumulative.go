@@ -1,7 +1,7 @@
-// Package counter counts events by the step of event time in which they ended, and tells the counts as sums that only grow: each
+// Package cumulative counts events by the step of event time in which they ended, and tells the counts as sums that only grow: each
 // is what ended before the time that it bears. So whoever holds two of them knows how many events ended between their times,
 // whenever they came and through whatever they went. Nothing here reads the clock or is safe for concurrent use.
-package counter
+package cumulative
 
 import (
 	"math"
@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// mostOpen bounds the open steps of a counter: far more than there are between the present and what is closed.
+	// mostOpen bounds the open steps of a sum: far more than there are between the present and what is closed.
 	mostOpen = 512
 	// mostEvents bounds what one event stands for, far above every sampling that makes sense, so that sums stay in range.
 	mostEvents = 1 << 32
@@ -55,8 +55,8 @@ func (s *Steps) CloseLast(by int64) {
 // Closed is when the last closed step ended.
 func (s *Steps) Closed() int64 { return s.closed }
 
-// Counter is one sum. The zero Counter has counted nothing.
-type Counter struct {
+// Sum is one of them. The zero Sum has counted nothing.
+type Sum struct {
 	// open are the steps that have events and were not told, in their order.
 	open []step
 	// rest is the part of sampled counts that is less than an event, so that rounding does not add up.
@@ -88,7 +88,7 @@ type Point struct {
 
 // Add counts an event that stands for count events, in the step that ends at end. It is false if count is no number that a sampled
 // event could stand for.
-func (c *Counter) Add(end int64, count float64, w Witness) bool {
+func (c *Sum) Add(end int64, count float64, w Witness) bool {
 	if !(count >= 0 && count <= mostEvents) { // NaN is neither
 		return false
 	}
@@ -101,7 +101,7 @@ func (c *Counter) Add(end int64, count float64, w Witness) bool {
 }
 
 // step is the open one with that end, or the nearest if there is no more room. Most events belong to one of the latest.
-func (c *Counter) step(end int64) *step {
+func (c *Sum) step(end int64) *step {
 	i := len(c.open)
 	for i > 0 && c.open[i-1].end > end {
 		i--
@@ -120,7 +120,7 @@ func (c *Counter) step(end int64) *step {
 
 // Tell calls f with a point for each closed step that has events, and at last with one for the time up to which steps are closed, so
 // that the sum is seen to be no larger. Before the first event there is a point of 0: from where a sum grew is not to be guessed.
-func (c *Counter) Tell(steps *Steps, f func(Point)) {
+func (c *Sum) Tell(steps *Steps, f func(Point)) {
 	told := 0
 	for ; told < len(c.open) && (c.open[told].end <= steps.closed || steps.last); told++ {
 		s := &c.open[told]
