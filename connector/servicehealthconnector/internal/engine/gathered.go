@@ -119,6 +119,7 @@ func (o *objectives) judge(now, horizon int64, events *report.Events, table *nam
 		return horizon
 	}
 	g := o.gathered
+	g.fleet.Forget(now)
 	told, any := g.fleet.Horizon(now)
 	if !any {
 		o.tell(now, horizon, events, table, c)
