@@ -142,6 +142,15 @@ func (p *Process) Stop() {
 	}
 }
 
+// Kill ends the program without its leave, and waits for that.
+func (p *Process) Kill() {
+	p.t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		p.t.Fatalf("%s: %v", p.name, err)
+	}
+	p.Wait(stopTimeout)
+}
+
 // Output is what the program wrote so far, to both outputs.
 func (p *Process) Output() string { return p.out.String() }
 
