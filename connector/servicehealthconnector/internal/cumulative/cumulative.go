@@ -131,8 +131,18 @@ func (c *Sum) Tell(steps *Steps, f func(Point)) {
 		f(Point{c.at, c.events, s.witness})
 	}
 	c.open = c.open[:copy(c.open, c.open[told:])]
-	if c.at != 0 && c.at < steps.closed {
+	if c.at != 0 {
+		c.TellEmpty(steps, f)
+	}
+}
+
+// TellEmpty calls f with a point for the time up to which steps are closed, also if the sum is still 0: then it is known to be that.
+func (c *Sum) TellEmpty(steps *Steps, f func(Point)) {
+	if c.at < steps.closed {
 		c.at = steps.closed
 		f(Point{At: c.at, Events: c.events})
 	}
 }
+
+// IsTold says whether there was any point.
+func (c *Sum) IsTold() bool { return c.at != 0 }

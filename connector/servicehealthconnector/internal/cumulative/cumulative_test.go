@@ -49,6 +49,21 @@ func TestPointsHaveTheTimeOfTheEvents(t *testing.T) {
 	assert.Equal(t, []Point{{At: 151, Events: 10, Witness: of(150)}}, told(&c, &steps))
 }
 
+func TestThatThereWereNoneIsToldWhereItIsAsked(t *testing.T) {
+	steps := NewSteps(second)
+	steps.Begin(100 * second)
+	var c Sum
+	assert.Empty(t, told(&c, &steps))
+	assert.False(t, c.IsTold())
+	var points []Point
+	c.TellEmpty(&steps, func(p Point) { points = append(points, p) })
+	assert.Equal(t, []Point{{At: 100 * second}}, points)
+	assert.True(t, c.IsTold())
+	c.Add(steps.End(103*second), 1, of(7))
+	steps.Close(104 * second)
+	assert.Equal(t, []Point{{At: 104, Events: 1, Witness: of(7)}}, told(&c, &steps))
+}
+
 func TestWhatEndedBeforeTheStartCountsAfterIt(t *testing.T) {
 	steps := NewSteps(second)
 	steps.Begin(100*second + 1)

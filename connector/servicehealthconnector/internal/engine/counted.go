@@ -13,8 +13,10 @@ import (
 type counted struct {
 	steps cumulative.Steps
 	// window is how long a trace is held, and so how long after a step events of it come that came at once.
-	window   int64
-	late     int64
+	window int64
+	late   int64
+	// told is up to when steps were closed when they were told last.
+	told     int64
 	accounts map[ledger.Key]*account
 	refused  uint64
 }
@@ -71,16 +73,30 @@ func (a *account) blame(e *event, table *names.Table) *cumulative.Sum {
 	return of
 }
 
-// read adds what was counted up to the last step that is closed. A step stays open for one window more than its traces are held, so
-// that what takes up to a window to come here still counts where it belongs. The target is told as well, since it is no verdict.
-func (c *counted) read(now int64, last bool, o *objectives, metrics *report.Metrics, table *names.Table) {
+// close closes the steps of which all is known, and returns up to when that is; false if it is no further than before. A step stays
+// open for one window more than its traces are held, so that what takes up to a window to come here still counts where it belongs.
+func (c *counted) close(now int64, last bool) (int64, bool) {
 	if c.steps.Close(now - 2*c.window); last {
 		c.steps.CloseLast(now)
 	}
+	before := c.told
+	c.told = c.steps.Closed()
+	return c.told, c.told > before
+}
+
+// read adds what was counted up to the last step that is closed. The target is told as well, since it is no verdict.
+func (c *counted) read(o *objectives, metrics *report.Metrics, table *names.Table) {
 	for key, a := range c.accounts {
 		named := o.named(key)
-		a.good.Tell(&c.steps, func(p cumulative.Point) { metrics.Events(named, true, sum(p, table)) })
-		a.bad.Tell(&c.steps, func(p cumulative.Point) { metrics.Events(named, false, sum(p, table)) })
+		good := func(p cumulative.Point) { metrics.Events(named, true, sum(p, table)) }
+		bad := func(p cumulative.Point) { metrics.Events(named, false, sum(p, table)) }
+		a.good.Tell(&c.steps, good)
+		a.bad.Tell(&c.steps, bad)
+		// Where there were none of one kind, that is worth knowing, too.
+		if a.good.IsTold() || a.bad.IsTold() {
+			a.good.TellEmpty(&c.steps, good)
+			a.bad.TellEmpty(&c.steps, bad)
+		}
 		for b, of := range a.blamed {
 			of.Tell(&c.steps, func(p cumulative.Point) { metrics.BlamedEvents(named, b, sum(p, table)) })
 		}

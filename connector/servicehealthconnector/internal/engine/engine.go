@@ -459,33 +459,39 @@ func (e *Engine) tell(now, horizon int64, last bool) (*report.Events, *report.Me
 	if !flush {
 		return events, nil
 	}
-	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now), e.settings.Delta)
 	e.flushed = now
-	e.flush(now, metrics)
+	e.mu.Lock()
+	at, any := e.objectives.until(now, last)
+	e.mu.Unlock()
+	if !any {
+		return events, nil
+	}
+	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, at), e.settings.Delta)
+	e.flush(now, at, metrics)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.objectives.counted != nil {
-		e.objectives.counted.read(now, last, e.objectives, metrics, e.names)
+		e.objectives.counted.read(e.objectives, metrics, e.names)
 	} else {
 		e.objectives.read(horizon, metrics, e.names)
 	}
 	return events, metrics
 }
 
-// flush adds what is to be told of dependencies.
-func (e *Engine) flush(now int64, metrics *report.Metrics) {
+// flush adds what is to be told of dependencies, under the time at.
+func (e *Engine) flush(now, at int64, metrics *report.Metrics) {
 	for _, d := range e.deciders {
 		// A part at a time: whoever has too many spans waits for the decider.
 		for more := true; more; {
 			d.mu.Lock()
-			more = d.book.MoveTo(e.dependencies.totals, now, moved)
+			more = d.book.MoveTo(e.dependencies.totals, at, moved)
 			d.mu.Unlock()
 		}
 		d.mu.Lock()
 		e.dependencies.tellSlow(d)
 		d.mu.Unlock()
 	}
-	left := e.dependencies.tell(now, metrics, e.names)
+	left := e.dependencies.tell(now, at, metrics, e.names)
 	if len(left) == 0 {
 		return
 	}

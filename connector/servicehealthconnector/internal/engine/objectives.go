@@ -63,9 +63,19 @@ func newObjectives(s Settings, table *names.Table) *objectives {
 func (o *objectives) begin(now int64) {
 	if o.counted != nil {
 		o.counted.steps.Begin(now)
+		o.counted.told = o.counted.steps.Closed()
 	} else {
 		o.gathered.fleet.Begin(now)
 	}
+}
+
+// until is the time of what is told at a flush; false if there is nothing to tell yet. Where counts have the time of their events all
+// else has it, too: of one sender, backends expect no point to be older than those before.
+func (o *objectives) until(now int64, last bool) (int64, bool) {
+	if o.counted != nil {
+		return o.counted.close(now, last)
+	}
+	return now, true
 }
 
 // refused is the number of events that were not counted.

@@ -167,7 +167,9 @@ func TestRefusals(t *testing.T) {
 	for want, change := range map[Refusal]func(pmetric.Metric, pmetric.NumberDataPoint){
 		UnknownObjective: func(_ pmetric.Metric, p pmetric.NumberDataPoint) { p.Attributes().PutStr("slo.name", "unheard of") },
 		NoCount:          func(_ pmetric.Metric, p pmetric.NumberDataPoint) { p.SetIntValue(-1) },
-		FromFuture:       func(_ pmetric.Metric, p pmetric.NumberDataPoint) { p.SetTimestamp(pcommon.Timestamp((began + 1000) * second)) },
+		FromFuture: func(_ pmetric.Metric, p pmetric.NumberDataPoint) {
+			p.SetTimestamp(pcommon.Timestamp((began + 1000) * second))
+		},
 		NotCumulative: func(m pmetric.Metric, _ pmetric.NumberDataPoint) {
 			m.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
 		},
