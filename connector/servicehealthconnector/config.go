@@ -23,8 +23,11 @@ const (
 	clockEvent = "event"
 )
 
-// serviceGraph is a value of Config.Compatibility.
-const serviceGraph = "service_graph"
+// The values of Config.Compatibility.
+const (
+	serviceGraph = "service_graph"
+	sloth        = "sloth"
+)
 
 // Config is what users set.
 type Config struct {
@@ -180,8 +183,8 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("`dependencies.temporality` must be %q or %q, not %q", cumulative, delta, t))
 	}
 	for _, other := range c.Compatibility {
-		if other != serviceGraph {
-			errs = append(errs, fmt.Errorf("`compatibility`: %q is not known; %q is", other, serviceGraph))
+		if other != serviceGraph && other != sloth {
+			errs = append(errs, fmt.Errorf("`compatibility`: %q is not known; %q and %q are", other, serviceGraph, sloth))
 		}
 	}
 	for i := range c.Dependencies.Limits {

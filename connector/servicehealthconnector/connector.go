@@ -136,6 +136,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		Delta:             cfg.Dependencies.Temporality == delta,
 		Limits:            cfg.Dependencies.limits(),
 		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
+		Sloth:             slices.Contains(cfg.Compatibility, sloth),
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,
 		CountOnly:         !cfg.SLO.Verdicts,

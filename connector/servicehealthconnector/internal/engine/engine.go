@@ -68,6 +68,8 @@ type Settings struct {
 	Delta bool
 	// ServiceGraph tells calls under the names of service_graph, too.
 	ServiceGraph bool
+	// Sloth tells objectives under the names of Sloth, too.
+	Sloth bool
 	// Limits are asked in their order; the first that applies counts.
 	Limits        []Limit
 	FlushInterval time.Duration

@@ -28,6 +28,8 @@ type objectives struct {
 	step     int64
 	dossiers map[ledger.Key]*dossier
 	// counted is there where somebody else gives the verdicts, gathered where this engine gives them for a fleet, too.
+	// sloth says that objectives are told as Sloth does, too.
+	sloth    bool
 	counted  *counted
 	gathered *gathered
 }
@@ -47,6 +49,7 @@ func newObjectives(s Settings, table *names.Table) *objectives {
 	o := &objectives{
 		step:      burn.Step(windows(s.Objectives)...),
 		documents: s.Objectives,
+		sloth:     s.Sloth,
 		binder:    s.Binder,
 		ledger:    ledger.New(s.Objectives, burn.Slack{Late: s.Late, Ahead: s.TraceWindow}),
 		dossiers:  map[ledger.Key]*dossier{},
@@ -242,6 +245,9 @@ func (o *objectives) read(horizon int64, metrics *report.Metrics, table *names.T
 			}
 		}
 		metrics.Objective(reading)
+		if o.sloth {
+			metrics.Sloth(reading, o.documents[r.Objective].Window)
+		}
 	})
 }
 

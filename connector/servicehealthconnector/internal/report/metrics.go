@@ -39,10 +39,10 @@ var (
 	sloFiring           = Declaration{"slo.alert.firing", "", "1 while a burn of this severity goes on, 0 otherwise."}
 )
 
-var declarations = []Declaration{
+var declarations = slices.Concat([]Declaration{
 	dependencyCalls, dependencyDuration, dependencyHealth, dependencyConfident, sloEvents, sloBlamed, sloObjective, sloBurnRate, sloRemaining, sloExhaustion,
 	sloCoverage, sloFiring, graphTotal, graphFailed, graphServer, graphClient,
-}
+}, slothDeclarations())
 
 // Declarations are all metrics that are emitted.
 func Declarations() []Declaration { return slices.Clone(declarations) }
