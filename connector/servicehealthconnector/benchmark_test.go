@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -37,6 +38,96 @@ func BenchmarkConsume(b *testing.B) {
 			require.NoError(b, c.Shutdown(b.Context()))
 		})
 	}
+}
+
+// BenchmarkOthersObjectives measures a span while most objectives are those of services that are not seen: ten of 10, or of
+// 10,000.
+func BenchmarkOthersObjectives(b *testing.B) {
+	for _, objectives := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("%d objectives", objectives), func(b *testing.B) {
+			cfg := createDefaultConfig().(*Config)
+			cfg.Clock = clockEvent
+			cfg.SLO.Documents = documents(objectives)
+			for i, d := range cfg.SLO.Documents[10:] {
+				d["spec"].(map[string]any)["service"] = fmt.Sprintf("other-%d", i)
+			}
+			c, err := NewFactory().CreateTracesToMetrics(b.Context(), settings(""), cfg, consumertest.NewNop())
+			require.NoError(b, err)
+			require.NoError(b, c.Start(b.Context(), componenttest.NewNopHost()))
+			request, now, next := requestOfTraces(100), noon, uint64(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				now = now.Add(100 * time.Millisecond)
+				next = renew(request, now, next)
+				require.NoError(b, c.ConsumeTraces(b.Context(), request))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*request.SpanCount()), "ns/span")
+			require.NoError(b, c.Shutdown(b.Context()))
+		})
+	}
+}
+
+// BenchmarkConsumeMetrics measures a point of a cumulative histogram, of which a request has a thousand: of a service without
+// objectives, of one with objectives on another metric, and of one with three on this.
+func BenchmarkConsumeMetrics(b *testing.B) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Clock = clockEvent
+	for service, metric := range map[string]string{"another-metric": "queue.length", "this-metric": "http.server.request.duration"} {
+		for i, spec := range []map[string]any{
+			{"thresholdMetric": onMetrics(`metric.name == "` + metric + `"`)},
+			{"thresholdMetric": onMetrics(`metric.name == "` + metric + `" and attributes["http.response.status_code"] < 500`)},
+			{"ratioMetric": map[string]any{"total": onMetrics(`metric.name == "` + metric + `"`), "bad": onMetrics(`attributes["http.response.status_code"] >= 500`)}},
+		} {
+			goal := map[string]any{"target": 0.99}
+			if spec["thresholdMetric"] != nil {
+				goal["op"], goal["value"] = "lte", 0.5
+			}
+			cfg.SLO.Documents = append(cfg.SLO.Documents, map[string]any{
+				"apiVersion": "openslo/v1", "kind": "SLO", "metadata": map[string]any{"name": fmt.Sprintf("%s-%d", service, i)},
+				"spec": map[string]any{"service": service, "indicator": map[string]any{"spec": spec}, "budgetingMethod": "Occurrences", "objectives": []any{goal}},
+			})
+		}
+	}
+	require.NoError(b, cfg.Validate())
+	for _, service := range []string{"without-objectives", "another-metric", "this-metric"} {
+		b.Run(service, func(b *testing.B) {
+			c, err := NewFactory().CreateMetricsToMetrics(b.Context(), settings(""), cfg, consumertest.NewNop())
+			require.NoError(b, err)
+			require.NoError(b, c.Start(b.Context(), componenttest.NewNopHost()))
+			md := pmetric.NewMetrics()
+			rm := md.ResourceMetrics().AppendEmpty()
+			rm.Resource().Attributes().PutStr("service.name", service)
+			m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+			m.SetName("http.server.request.duration")
+			m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+			points := m.Histogram().DataPoints()
+			for i := range 1000 {
+				p := points.AppendEmpty()
+				p.Attributes().PutStr("http.route", fmt.Sprintf("/orders/%d", i))
+				p.Attributes().PutInt("http.response.status_code", 200)
+				p.ExplicitBounds().FromRaw([]float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10})
+				p.BucketCounts().FromRaw(make([]uint64, 15))
+				p.SetStartTimestamp(at(0))
+			}
+			now := noon
+			b.ReportAllocs()
+			for b.Loop() {
+				now = now.Add(time.Second)
+				for _, p := range points.All() {
+					p.SetTimestamp(pcommon.NewTimestampFromTime(now))
+					p.SetCount(p.Count() + 1)
+					p.BucketCounts().SetAt(5, p.Count())
+				}
+				require.NoError(b, c.ConsumeMetrics(b.Context(), md))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*points.Len()), "ns/point")
+			require.NoError(b, c.Shutdown(b.Context()))
+		})
+	}
+}
+
+func onMetrics(condition string) map[string]any {
+	return map[string]any{"metricSource": map[string]any{"type": "OpenTelemetry", "spec": map[string]any{"signal": "metrics", "condition": condition}}}
 }
 
 // documents are SLOs on four services in turn.

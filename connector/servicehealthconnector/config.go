@@ -39,6 +39,8 @@ type Config struct {
 	Dependencies DependenciesConfig `mapstructure:"dependencies"`
 	// SLO is about objectives.
 	SLO SLOConfig `mapstructure:"slo"`
+	// Storage is a storage extension in which budgets survive restarts and crashes.
+	Storage *component.ID `mapstructure:"storage"`
 	// Clock is wall, or event to follow the time of recorded telemetry.
 	Clock string `mapstructure:"clock"`
 	// FlushInterval is how often metrics are emitted. Events do not wait for it.
@@ -129,14 +131,19 @@ type SLOConfig struct {
 	Files []string `mapstructure:"files"`
 	// Documents are OpenSLO v1 documents.
 	Documents []map[string]any `mapstructure:"documents"`
+	// ReloadInterval is how often it is looked whether files have changed; 0 is never. With the clock of recorded telemetry they are
+	// read once.
+	ReloadInterval time.Duration `mapstructure:"reload_interval"`
 	// Late is how late an event may still enter its own bucket.
 	Late time.Duration `mapstructure:"late"`
 	// Verdicts is whether this connector gives the verdicts. If not it only counts events, and another one that gets these counts
 	// in a metrics pipeline gives them.
 	Verdicts bool `mapstructure:"verdicts"`
-	// MaxSeries bounds the series of metrics that objectives count, each once for every objective, at about 200 bytes each. The points of
-	// further ones are not judged.
+	// MaxSeries bounds the series of metrics that objectives count, each once for every objective, at about 200 bytes each. The
+	// points of further ones are not judged.
 	MaxSeries int `mapstructure:"max_series"`
+	// SnapshotInterval is how often the state is saved, if there is a storage for it.
+	SnapshotInterval time.Duration `mapstructure:"snapshot_interval"`
 }
 
 // MetricConfig is about one emitted metric.
@@ -154,7 +161,9 @@ func createDefaultConfig() component.Config {
 		Dependencies: DependenciesConfig{
 			MaxEdges: 10_000, MaxEdgesPerCaller: 1000, Silence: time.Hour, Temporality: cumulative,
 		},
-		SLO:           SLOConfig{Late: 5 * time.Minute, Verdicts: true, MaxSeries: 100_000},
+		SLO: SLOConfig{
+			ReloadInterval: 30 * time.Second, Late: 5 * time.Minute, MaxSeries: 100_000, SnapshotInterval: 10 * time.Second, Verdicts: true,
+		},
 		Clock:         clockWall,
 		FlushInterval: 15 * time.Second,
 	}
@@ -175,9 +184,16 @@ func (c *Config) Validate() error {
 	positive("dependencies.silence", c.Dependencies.Silence > 0)
 	positive("slo.late", c.SLO.Late > 0)
 	positive("slo.max_series", c.SLO.MaxSeries > 0)
+	positive("slo.snapshot_interval", c.SLO.SnapshotInterval > 0)
 	positive("flush_interval", c.FlushInterval > 0)
+	if c.SLO.ReloadInterval < 0 || c.SLO.ReloadInterval > 0 && c.SLO.ReloadInterval < time.Second {
+		errs = append(errs, errors.New("`slo.reload_interval` must be a second or more, or 0 for never"))
+	}
 	if c.Clock != clockWall && c.Clock != clockEvent {
 		errs = append(errs, fmt.Errorf("`clock` must be %q or %q, not %q", clockWall, clockEvent, c.Clock))
+	}
+	if c.Storage != nil && c.Clock == clockEvent {
+		errs = append(errs, fmt.Errorf("`storage` needs `clock: %s`: a recording that is replayed again would count a second time", clockWall))
 	}
 	if t := c.Dependencies.Temporality; t != cumulative && t != delta {
 		errs = append(errs, fmt.Errorf("`dependencies.temporality` must be %q or %q, not %q", cumulative, delta, t))
@@ -195,15 +211,10 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("`metrics`: there is no metric %q", name))
 		}
 	}
-	objectives, err := c.objectives()
+	objectives, err := openslo.Load(c.SLO.Files, c.SLO.Documents)
 	if err == nil {
 		// Also what only compiles later is to be refused by `validate`, with the document's file and line.
 		_, err = sli.Compile(objectives, component.TelemetrySettings{Logger: zap.NewNop()})
 	}
 	return errors.Join(append(errs, err)...)
-}
-
-// objectives reads the OpenSLO documents.
-func (c *Config) objectives() ([]openslo.Objective, error) {
-	return openslo.Load(c.SLO.Files, c.SLO.Documents)
 }

@@ -23,7 +23,6 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/engine"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 )
 
 const (
@@ -62,13 +61,16 @@ type shared struct {
 	id        component.ID
 	logger    *zap.Logger
 	engine    *engine.Engine
+	loader    *loader
 	telemetry *metadata.TelemetryBuilder
 	disabled  []string
 	// resource is who tells: what two of them count must not become one series.
 	resource pcommon.Resource
+	storage  *component.ID
 	clock    engine.WallClock
 
-	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each batch.
+	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each
+	// batch.
 	firstOfTraces, firstOfMetrics, firstOfLogs atomic.Pointer[instance]
 
 	mu        sync.Mutex
@@ -79,7 +81,7 @@ type shared struct {
 	started time.Time
 }
 
-// ticker is the goroutine that tells an engine the time.
+// ticker are the goroutines that tell an engine the time, and of other objectives.
 type ticker struct {
 	// stop ends it once it has sent what it is sending, cancel ends that, too.
 	stop, cancel context.CancelFunc
@@ -109,11 +111,8 @@ func (r *registry) join(set connector.Settings, cfg *Config, in pipeline.Signal,
 }
 
 func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error) {
-	objectives, err := cfg.objectives()
-	if err != nil {
-		return nil, err
-	}
-	binder, err := sli.Compile(objectives, set.TelemetrySettings)
+	load := newLoader(set.TelemetrySettings, cfg)
+	objectives, binder, err := load.load()
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +120,7 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	if err != nil {
 		return nil, err
 	}
-	s := &shared{registry: r, id: set.ID, logger: set.Logger, telemetry: telemetry, resource: set.Resource}
+	s := &shared{registry: r, id: set.ID, logger: set.Logger, loader: load, telemetry: telemetry, storage: cfg.Storage, resource: set.Resource}
 	for name, m := range cfg.Metrics {
 		if !m.Enabled {
 			s.disabled = append(s.disabled, name)
@@ -144,6 +143,8 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		EventTime:         cfg.Clock == clockEvent,
 		Objectives:        objectives,
 		Binder:            binder,
+		SnapshotInterval:  cfg.SLO.SnapshotInterval,
+		Logger:            set.Logger,
 		Scope:             metadata.ScopeName,
 		Version:           set.BuildInfo.Version,
 	}, s)
@@ -155,16 +156,21 @@ func (i *instance) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: false}
 }
 
-// Start tells the engine the time from now on, unless another instance does so already.
-func (i *instance) Start(context.Context, component.Host) error {
+// Start tells the engine the time from now on, unless another instance does so already. The first one goes on with the state in the
+// storage.
+func (i *instance) Start(ctx context.Context, host component.Host) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.running++; i.running == 1 {
+	if i.running == 0 {
 		if i.started.IsZero() {
 			i.started = time.Now()
 		}
+		if err := i.restore(ctx, host); err != nil {
+			return err
+		}
 		i.ticker = i.tick()
 	}
+	i.running++
 	return nil
 }
 
@@ -176,8 +182,8 @@ func (i *instance) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	return nil
 }
 
-// ConsumeMetrics takes in each batch once, as ConsumeTraces does. What this connector tells does not come back: a pipeline of which it
-// is both a receiver and an exporter would be a circle, which the collector refuses.
+// ConsumeMetrics takes in each batch once, as ConsumeTraces does. What this connector tells does not come back: a pipeline of
+// which it is both a receiver and an exporter would be a circle, which the collector refuses.
 func (i *instance) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
 	if i.firstOfMetrics.Load() == i {
 		i.engine.Metrics(ctx, md, i.now())
@@ -201,6 +207,7 @@ func (i *instance) Shutdown(ctx context.Context) error {
 	if started {
 		i.running--
 	}
+	last := i.running == 0
 	ticker := i.ticker
 	i.mu.Unlock()
 	defer i.leave()
@@ -213,6 +220,9 @@ func (i *instance) Shutdown(ctx context.Context) error {
 		return fmt.Errorf("what is being sent has not ended: %w", err)
 	}
 	i.engine.Drain(ctx, i.now())
+	if last {
+		return i.engine.Release(ctx)
+	}
 	return nil
 }
 
@@ -254,8 +264,11 @@ func (s *shared) tick() *ticker {
 	sending, cancel := context.WithCancel(context.Background())
 	ticking, stop := context.WithCancel(sending)
 	t := &ticker{stop: stop, cancel: cancel, stopped: make(chan struct{})}
-	go func() {
-		defer close(t.stopped)
+	var all sync.WaitGroup
+	if s.loader.interval > 0 {
+		all.Go(func() { s.watch(ticking, sending) })
+	}
+	all.Go(func() {
 		ticks := time.NewTicker(tickInterval)
 		defer ticks.Stop()
 		for {
@@ -266,11 +279,15 @@ func (s *shared) tick() *ticker {
 				s.engine.TickWall(sending, s.now())
 			}
 		}
+	})
+	go func() {
+		defer close(t.stopped)
+		all.Wait()
 	}()
 	return t
 }
 
-// end waits until the goroutine has ended, and first for a while until what it is sending is sent. To end it twice is allowed.
+// end waits until the goroutines have ended, and first for a while until what it is sending is sent. To end it twice is allowed.
 func (t *ticker) end(ctx context.Context) error {
 	defer t.cancel()
 	t.stop()
@@ -358,8 +375,25 @@ func (s *shared) observe() error {
 		{s.telemetry.RegisterServiceHealthFleetPointsRepeatedCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.PointsRepeated))
 		}},
+		{s.telemetry.RegisterServiceHealthSnapshotsCallback, func(st engine.Stats, o metric.Int64Observer) {
+			if st.Saves {
+				o.Observe(int64(st.Saved), metric.WithAttributes(attribute.String("outcome", "success")))
+				o.Observe(int64(st.NotSaved), metric.WithAttributes(attribute.String("outcome", "failure")))
+			}
+		}},
 		{s.telemetry.RegisterServiceHealthEventsLateCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.LateEvents))
+		}},
+		{s.telemetry.RegisterServiceHealthDocumentsLoadedCallback, func(_ engine.Stats, o metric.Int64Observer) {
+			o.Observe(s.loader.taken.Load(), metric.WithAttributes(attribute.String("outcome", "taken")))
+			o.Observe(s.loader.refused.Load(), metric.WithAttributes(attribute.String("outcome", "refused")))
+		}},
+		{s.telemetry.RegisterServiceHealthDocumentsOutdatedCallback, func(_ engine.Stats, o metric.Int64Observer) {
+			outdated := int64(0)
+			if s.loader.outdated.Load() {
+				outdated = 1
+			}
+			o.Observe(outdated)
 		}},
 	}
 	for _, r := range register {

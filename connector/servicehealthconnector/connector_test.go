@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/connector/connectortest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -35,6 +36,8 @@ type input struct {
 	Documents []map[string]any
 	// Requests come one after the other.
 	Requests [][]span
+	// Batches come after them, one after the other, each of a signal.
+	Batches []batch
 	// Traffic comes after them, a request for each second.
 	Traffic []stretch
 	// Dependencies is the configuration of that name.
@@ -121,38 +124,34 @@ func run(t *testing.T, in input) expected {
 	set.ID = component.NewID(metadata.Type)
 	set.TelemetrySettings = telemetry.NewTelemetrySettings()
 
-	var metrics consumertest.MetricsSink
-	var logs consumertest.LogsSink
-	factory := NewFactory()
-	toMetrics, err := factory.CreateTracesToMetrics(t.Context(), set, cfg, &metrics)
-	require.NoError(t, err)
-	toLogs, err := factory.CreateTracesToLogs(t.Context(), set, cfg, &logs)
-	require.NoError(t, err)
-	host := componenttest.NewNopHost()
-	require.NoError(t, toMetrics.Start(t.Context(), host))
-	require.NoError(t, toLogs.Start(t.Context(), host))
-	consume := func(td ptrace.Traces) {
-		require.NoError(t, toMetrics.ConsumeTraces(t.Context(), td))
-		require.NoError(t, toLogs.ConsumeTraces(t.Context(), td))
-	}
+	var all allSignals
+	all.start(t, set, cfg)
 	for _, request := range in.Requests {
-		consume(traces(request))
+		all.traces(t, traces(request))
+	}
+	for _, b := range in.Batches {
+		if len(b.Spans) > 0 {
+			all.traces(t, traces(b.Spans))
+		}
+		if len(b.Points) > 0 {
+			all.metrics(t, metricsOf(b.Points))
+		}
+		if len(b.Records) > 0 {
+			all.logs(t, logsOf(b.Records))
+		}
 	}
 	for _, stretch := range in.Traffic {
 		for at := stretch.From; at < stretch.Until; at++ {
-			consume(stretch.second(at))
+			all.traces(t, stretch.second(at))
 		}
 	}
 	var got expected
-	require.NoError(t, toMetrics.Shutdown(t.Context()))
-	collect(telemetry, &got)
-	require.NoError(t, toLogs.Shutdown(t.Context()))
+	all.stop(t, func() { collect(telemetry, &got) })
 
-	all := metrics.AllMetrics()
-	if len(all) > 0 {
-		describe(all[len(all)-1], &got)
+	if told := all.told.AllMetrics(); len(told) > 0 {
+		describe(told[len(told)-1], &got)
 	}
-	for _, ld := range logs.AllLogs() {
+	for _, ld := range all.events.AllLogs() {
 		for _, record := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
 			got.Events = append(got.Events, event(record))
 			if strings.HasPrefix(record.EventName(), "slo.") || record.EventName() == "dependency.state_changed" || record.EventName() == "service.suspected" {
@@ -163,9 +162,68 @@ func run(t *testing.T, in input) expected {
 	return got
 }
 
+// allSignals is a connector with an instance for each pair of signals.
+type allSignals struct {
+	told      consumertest.MetricsSink
+	events    consumertest.LogsSink
+	instances []component.Component
+}
+
+func (a *allSignals) start(t *testing.T, set connector.Settings, cfg *Config) {
+	factory := NewFactory()
+	add := func(c component.Component, err error) {
+		require.NoError(t, err)
+		require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
+		a.instances = append(a.instances, c)
+	}
+	tracesToMetrics, err := factory.CreateTracesToMetrics(t.Context(), set, cfg, &a.told)
+	add(tracesToMetrics, err)
+	tracesToLogs, err := factory.CreateTracesToLogs(t.Context(), set, cfg, &a.events)
+	add(tracesToLogs, err)
+	metricsToMetrics, err := factory.CreateMetricsToMetrics(t.Context(), set, cfg, &a.told)
+	add(metricsToMetrics, err)
+	metricsToLogs, err := factory.CreateMetricsToLogs(t.Context(), set, cfg, &a.events)
+	add(metricsToLogs, err)
+	logsToMetrics, err := factory.CreateLogsToMetrics(t.Context(), set, cfg, &a.told)
+	add(logsToMetrics, err)
+	logsToLogs, err := factory.CreateLogsToLogs(t.Context(), set, cfg, &a.events)
+	add(logsToLogs, err)
+}
+
+// Each batch is given to every instance for its signal, as the collector does.
+func (a *allSignals) traces(t *testing.T, td ptrace.Traces) {
+	for _, i := range a.instances[:2] {
+		require.NoError(t, i.(connector.Traces).ConsumeTraces(t.Context(), td))
+	}
+}
+
+func (a *allSignals) metrics(t *testing.T, md pmetric.Metrics) {
+	for _, i := range a.instances[2:4] {
+		require.NoError(t, i.(connector.Metrics).ConsumeMetrics(t.Context(), md))
+	}
+}
+
+func (a *allSignals) logs(t *testing.T, ld plog.Logs) {
+	for _, i := range a.instances[4:] {
+		require.NoError(t, i.(connector.Logs).ConsumeLogs(t.Context(), ld))
+	}
+}
+
+// stop stops the instances. drained is called once the first has: the last one takes the self-telemetry with it.
+func (a *allSignals) stop(t *testing.T, drained ...func()) {
+	for n, i := range a.instances {
+		require.NoError(t, i.Shutdown(t.Context()))
+		if n == 0 {
+			for _, f := range drained {
+				f()
+			}
+		}
+	}
+}
+
 // collect reads the self-telemetry.
 func collect(telemetry *componenttest.Telemetry, into *expected) {
-	for _, name := range []string{"spans", "traces_cut_short", "links_unmatched", "events_late"} {
+	for _, name := range []string{"spans", "traces_cut_short", "links_unmatched", "events_late", "events_not_judged"} {
 		into.put(telemetry, "otelcol_service_health_"+name)
 	}
 	into.put(telemetry, "otelcol_service_health_spans_refused")

@@ -142,13 +142,13 @@ func (p *Process) Stop() {
 	}
 }
 
-// Kill ends the program without its leave, and waits for that.
+// Kill ends the program without it having a say, and waits until it is gone.
 func (p *Process) Kill() {
 	p.t.Helper()
 	if err := p.cmd.Process.Kill(); err != nil {
 		p.t.Fatalf("%s: %v", p.name, err)
 	}
-	p.Wait(stopTimeout)
+	<-p.done
 }
 
 // Output is what the program wrote so far, to both outputs.

@@ -52,6 +52,9 @@ func (o object) compare(t *testing.T, path string, v reflect.Value) {
 			assert.Equal(t, want, field.Interface(), name)
 		case field.CanInt():
 			assert.InDelta(t, property.Default, field.Int(), 0, name)
+		case field.Kind() == reflect.Pointer:
+			assert.Nil(t, property.Default, name)
+			assert.True(t, field.IsNil(), name)
 		case field.Kind() == reflect.Map || field.Kind() == reflect.Slice:
 			assert.Nil(t, property.Default, name)
 			assert.Zero(t, field.Len(), name)

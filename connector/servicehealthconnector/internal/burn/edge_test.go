@@ -76,7 +76,7 @@ const epoch = int64(1_700_000_000e9)
 // With a request every ten seconds, the short window of five is empty half of the time.
 func TestABurnWithLittleTraffic(t *testing.T) {
 	condition := Condition{Long: time.Minute, Short: 5 * time.Second, Rate: 10, After: 6 * time.Second}
-	meter := NewMeter(Slack{Late: time.Minute}, condition.Long, condition.Short)
+	meter := newMeter(Slack{Late: time.Minute}, condition.Long, condition.Short)
 	var alert Alert
 	var started, resolved int64
 	for second := range int64(200) {
@@ -95,7 +95,7 @@ func TestABurnWithLittleTraffic(t *testing.T) {
 		case Resolved:
 			require.Zero(t, resolved)
 			resolved = second
-		case Unchanged:
+		case Unchanged, Paused, Resumed:
 		}
 	}
 	assert.True(t, started > 56 && started < 100, "started after %d s", started)
@@ -111,7 +111,7 @@ func TestOnsetIsThatOfTheEpisode(t *testing.T) {
 		{10, 60 * time.Second}, // found later, so that only the long window's buckets reach back
 	} {
 		condition := Condition{Long: time.Hour, Short: 5 * time.Minute, Rate: test.rate}
-		meter := NewMeter(Slack{Late: time.Minute}, condition.Long, condition.Short)
+		meter := newMeter(Slack{Late: time.Minute}, condition.Long, condition.Short)
 		var alert Alert
 		begun := epoch - epoch%int64(time.Hour)
 		fault := begun + int64(50*time.Minute+37*time.Second)

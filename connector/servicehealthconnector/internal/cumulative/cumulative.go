@@ -39,6 +39,13 @@ func NewSteps(width int64) Steps {
 // that beginning.
 func (s *Steps) Begin(at int64) { s.Close(at + s.width - 1) }
 
+// Become changes the width. What is closed stays so.
+func (s *Steps) Become(width int64) {
+	closed := s.closed
+	*s = NewSteps(width)
+	s.Begin(closed)
+}
+
 // End is when the step ends, in nanoseconds since the epoch, in which an event counts that ended at a time.
 func (s *Steps) End(at int64) int64 { return max(at/s.width*s.width, s.closed) + s.width }
 

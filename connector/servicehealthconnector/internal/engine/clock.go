@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,25 +38,21 @@ type eventClock struct {
 	pool sync.Pool
 }
 
-// see moves the clock to the time of a batch, never back nor beyond the wall's, and returns the time. The times are those of the
-// batch's items, in nanoseconds since the epoch; items that have none have 0.
-func (c *eventClock) see(times iter.Seq[int64], wall int64) int64 {
-	known, _ := c.pool.Get().(*[]int64)
-	if known == nil {
-		known = new([]int64)
+// see moves the clock to the time of a batch, never back nor beyond the wall's, and returns the time. times appends those of the
+// batch's items, in nanoseconds since the epoch; items that have none may have 0.
+func (c *eventClock) see(times func([]int64) []int64, wall int64) int64 {
+	all, _ := c.pool.Get().(*[]int64)
+	if all == nil {
+		all = new([]int64)
 	}
-	defer c.pool.Put(known)
-	*known = (*known)[:0]
-	for at := range times {
-		if at > 0 && at <= wall {
-			*known = append(*known, at)
-		}
-	}
-	if len(*known) == 0 {
+	defer c.pool.Put(all)
+	*all = times((*all)[:0])
+	known := slices.DeleteFunc(*all, func(at int64) bool { return at <= 0 || at > wall })
+	if len(known) == 0 {
 		return c.now.Load()
 	}
-	slices.Sort(*known)
-	middle := (*known)[len(*known)/2]
+	slices.Sort(known)
+	middle := known[len(known)/2]
 	for {
 		now := c.now.Load()
 		if middle <= now {
@@ -69,76 +64,69 @@ func (c *eventClock) see(times iter.Seq[int64], wall int64) int64 {
 	}
 }
 
-// ends are when spans ended. A span that ended before it began speaks of no time.
-func ends(td ptrace.Traces) iter.Seq[int64] {
-	return func(yield func(int64) bool) {
-		for _, rs := range td.ResourceSpans().All() {
-			for _, ss := range rs.ScopeSpans().All() {
-				for _, span := range ss.Spans().All() {
-					if span.EndTimestamp() >= span.StartTimestamp() && !yield(int64(span.EndTimestamp())) {
-						return
-					}
+// ends appends when spans ended. A span that ended before it began speaks of no time.
+func ends(td ptrace.Traces, into []int64) []int64 {
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, span := range ss.Spans().All() {
+				if span.EndTimestamp() >= span.StartTimestamp() {
+					into = append(into, int64(span.EndTimestamp()))
 				}
 			}
 		}
 	}
+	return into
 }
 
-// recordTimes are the times of records.
-func recordTimes(ld plog.Logs) iter.Seq[int64] {
-	return func(yield func(int64) bool) {
-		for _, rl := range ld.ResourceLogs().All() {
-			for _, sl := range rl.ScopeLogs().All() {
-				for _, r := range sl.LogRecords().All() {
-					if !yield(int64(timeOf(r))) {
-						return
-					}
-				}
+// recordTimes appends the times of records.
+func recordTimes(ld plog.Logs, into []int64) []int64 {
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, r := range sl.LogRecords().All() {
+				into = append(into, int64(timeOf(r)))
 			}
 		}
 	}
+	return into
 }
 
 // timeOf is when what a record tells of happened, or else was noticed.
 func timeOf(r plog.LogRecord) pcommon.Timestamp { return cmp.Or(r.Timestamp(), r.ObservedTimestamp()) }
 
-// pointTimes are up to when points have counted.
-func pointTimes(md pmetric.Metrics) iter.Seq[int64] {
-	return func(yield func(int64) bool) {
-		for _, rm := range md.ResourceMetrics().All() {
-			for _, sm := range rm.ScopeMetrics().All() {
-				for _, m := range sm.Metrics().All() {
-					if !timesOf(m, yield) {
-						return
-					}
+// pointTimes appends up to when points have counted.
+func pointTimes(md pmetric.Metrics, into []int64) []int64 {
+	for _, rm := range md.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				switch m.Type() {
+				case pmetric.MetricTypeGauge:
+					into = stamps(m.Gauge().DataPoints(), into)
+				case pmetric.MetricTypeSum:
+					into = stamps(m.Sum().DataPoints(), into)
+				case pmetric.MetricTypeHistogram:
+					into = stamps(m.Histogram().DataPoints(), into)
+				case pmetric.MetricTypeExponentialHistogram:
+					into = stamps(m.ExponentialHistogram().DataPoints(), into)
+				case pmetric.MetricTypeSummary:
+					into = stamps(m.Summary().DataPoints(), into)
+				default:
+					// It has no points.
 				}
 			}
 		}
 	}
+	return into
 }
 
-func timesOf(m pmetric.Metric, yield func(int64) bool) bool {
-	switch m.Type() {
-	case pmetric.MetricTypeGauge:
-		return stamps(m.Gauge().DataPoints().All(), yield)
-	case pmetric.MetricTypeSum:
-		return stamps(m.Sum().DataPoints().All(), yield)
-	case pmetric.MetricTypeHistogram:
-		return stamps(m.Histogram().DataPoints().All(), yield)
-	case pmetric.MetricTypeExponentialHistogram:
-		return stamps(m.ExponentialHistogram().DataPoints().All(), yield)
-	case pmetric.MetricTypeSummary:
-		return stamps(m.Summary().DataPoints().All(), yield)
-	default:
-		return true
-	}
+// dataPoints are those of one metric, of whatever type.
+type dataPoints[P any] interface {
+	Len() int
+	At(int) P
 }
 
-func stamps[P interface{ Timestamp() pcommon.Timestamp }](points iter.Seq2[int, P], yield func(int64) bool) bool {
-	for _, p := range points {
-		if !yield(int64(p.Timestamp())) {
-			return false
-		}
+func stamps[P interface{ Timestamp() pcommon.Timestamp }](points dataPoints[P], into []int64) []int64 {
+	for i := range points.Len() {
+		into = append(into, int64(points.At(i).Timestamp()))
 	}
-	return true
+	return into
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/cumulative"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 )
 
@@ -17,12 +18,12 @@ type counted struct {
 	late   int64
 	// told is up to when steps were closed when they were told last.
 	told     int64
-	accounts map[ledger.Key]*account
+	accounts map[ledger.Key]*sums
 	refused  uint64
 }
 
-// account is what was counted for one objective and group.
-type account struct {
+// sums are what was counted for one objective and group.
+type sums struct {
 	good, bad cumulative.Sum
 	blamed    map[report.Blamed]*cumulative.Sum
 	latest    int64
@@ -30,15 +31,15 @@ type account struct {
 
 func newCounted(s Settings, step int64) *counted {
 	return &counted{
-		steps: cumulative.NewSteps(step), window: int64(s.TraceWindow), late: int64(s.Late), accounts: map[ledger.Key]*account{},
+		steps: cumulative.NewSteps(step), window: int64(s.TraceWindow), late: int64(s.Late), accounts: map[ledger.Key]*sums{},
 	}
 }
 
-func (c *counted) add(e *event, table *names.Table) {
+func (c *counted) add(document *openslo.Objective, e *event, table *names.Table) {
 	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
 	a := c.accounts[key]
 	if a == nil {
-		a = &account{blamed: map[report.Blamed]*cumulative.Sum{}}
+		a = &sums{blamed: map[report.Blamed]*cumulative.Sum{}}
 		c.accounts[key] = a
 	}
 	of := &a.good
@@ -52,14 +53,14 @@ func (c *counted) add(e *event, table *names.Table) {
 	}
 	a.latest = max(a.latest, e.at)
 	if !e.mark.Good {
-		a.blame(e, table).Add(end, e.count, cumulative.Witness{Trace: e.id, Operation: e.verdict.Operation})
+		a.blame(document, e, table).Add(end, e.count, cumulative.Witness{Trace: e.id, Operation: e.verdict.Operation})
 	}
 }
 
 // blame is the sum of those on whom an event is blamed. Services of one name in several environments are one culprit, since
 // nothing tells them apart.
-func (a *account) blame(e *event, table *names.Table) *cumulative.Sum {
-	c := chargeOf(e, table)
+func (a *sums) blame(document *openslo.Objective, e *event, table *names.Table) *cumulative.Sum {
+	c := chargeOf(document, e, table)
 	b := report.Blamed{Culprit: table.EntityOf(c.Entity).Name, Layer: c.Layer, Relation: c.relation, Reason: c.Reason}
 	of := a.blamed[b]
 	if of == nil && len(a.blamed) >= maxBlamed {

@@ -102,15 +102,17 @@ func (d *diagnoser) words(f *evidence.Finding, table *names.Table) report.Deviat
 
 // Logs takes in log records. now is as in Traces.
 func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
-	if now = e.at(ctx, recordTimes(ld), now); now == 0 {
+	if now = e.at(ctx, func(into []int64) []int64 { return recordTimes(ld, into) }, now); now == 0 {
 		return
 	}
+	e.intake.RLock()
+	defer e.intake.RUnlock()
 	b := e.batch()
 	defer e.giveBack(b)
 	deadline := now + 2*int64(e.settings.TraceWindow)
 	for _, rl := range ld.ResourceLogs().All() {
 		identity := service.Of(rl.Resource().Attributes())
-		if asking := e.settings.Binder.Records(identity); len(asking) > 0 {
+		if asking := e.binder.Records(identity); len(asking) > 0 {
 			e.records(ctx, b, asking, rl, now)
 		}
 		resource := b.reader.Resource(identity, rl.Resource().Attributes())

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"iter"
 	"maps"
 	"math"
 	"runtime"
@@ -20,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/fleet"
@@ -50,8 +50,8 @@ const (
 	shardsPerDecider = 4
 	// viewed is how often, in nanoseconds, what is usual is computed anew.
 	viewed = int64(5 * time.Second)
-	// seriesSilence is after how long without a point, in nanoseconds, a series of metrics is forgotten: far longer than anybody waits
-	// between two of them.
+	// seriesSilence is after how long without a point, in nanoseconds, a series of metrics is forgotten: far longer than anybody
+	// waits between two of them.
 	seriesSilence = int64(time.Hour)
 )
 
@@ -82,6 +82,9 @@ type Settings struct {
 	EventTime  bool
 	Objectives []openslo.Objective
 	Binder     *sli.Binder
+	// SnapshotInterval is how often the state is saved, if there is a store for it.
+	SnapshotInterval time.Duration
+	Logger           *zap.Logger
 	// Scope and Version name the emitter.
 	Scope, Version string
 }
@@ -104,6 +107,9 @@ type Engine struct {
 	usual    atomic.Pointer[usual.Usual]
 	clock    eventClock
 	refused  counter[reader.Refusal]
+	// intake is held by whoever reads telemetry, so that what it says of objectives is held before these become others.
+	intake sync.RWMutex
+	binder *sli.Binder
 	// held is the number of span records in all shards.
 	held atomic.Int64
 	// notJudged counts the events that an objective could not be asked about.
@@ -117,8 +123,10 @@ type Engine struct {
 	started, ticked, flushed int64
 	past                     *usual.Past
 	viewedAt, forgotten      int64
-	dependencies             *dependencies
-	diagnoser                *diagnoser
+	// state is what is saved; nil if there is no store.
+	state        atomic.Pointer[state]
+	dependencies *dependencies
+	diagnoser    *diagnoser
 
 	changes   changes
 	admission *dependency.Admission
@@ -126,6 +134,7 @@ type Engine struct {
 	// mu guards the objectives. Whoever holds the lock of a decider may lock it, but not the other way round.
 	mu         sync.Mutex
 	objectives *objectives
+	roster     roster
 }
 
 // batch is what one call of Traces, Metrics or Logs needs to work with.
@@ -154,10 +163,12 @@ func New(settings Settings, sink Sink) *Engine {
 	e := &Engine{
 		settings:  settings,
 		sink:      sink,
+		binder:    settings.Binder,
 		names:     names.New(),
 		marks:     marks.New(),
 		batches:   make(chan *batch, 2*n),
 		past:      usual.NewPast(),
+		roster:    newRoster(settings.Objectives),
 		diagnoser: newDiagnoser(settings),
 		series:    series.New(settings.MaxSeries),
 		hasher:    series.NewHasher(),
@@ -181,15 +192,17 @@ func New(settings Settings, sink Sink) *Engine {
 // Traces takes in spans. now is in nanoseconds since the epoch; it counts only where the engine does not follow the time
 // of the telemetry.
 func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
-	if now = e.at(ctx, ends(td), now); now == 0 {
+	if now = e.at(ctx, func(into []int64) []int64 { return ends(td, into) }, now); now == 0 {
 		return
 	}
+	e.intake.RLock()
+	defer e.intake.RUnlock()
 	b := e.batch()
 	for _, rs := range td.ResourceSpans().All() {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
 		served := false
-		asked := e.settings.Binder.Asked(identity)
+		asked := e.binder.Asked(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				record, refusal := b.reader.Span(resource, span, now)
@@ -221,9 +234,9 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	e.giveBack(b)
 }
 
-// at is the time that counts for a batch whose items have these times: now, unless the engine follows the time of the telemetry. It is
-// 0 if that is not known yet.
-func (e *Engine) at(ctx context.Context, times iter.Seq[int64], now int64) int64 {
+// at is the time that counts for a batch, of whose items times appends the times: now, unless the engine follows the time of the telemetry.
+// It is 0 if that is not known yet.
+func (e *Engine) at(ctx context.Context, times func([]int64) []int64, now int64) int64 {
 	if !e.settings.EventTime {
 		return now
 	}
@@ -365,6 +378,7 @@ func (e *Engine) start(now int64) {
 		e.dependencies = newDependencies(e.settings, now)
 		e.mu.Lock()
 		e.objectives.begin(now)
+		e.objectives.ledger.Begin(now)
 		e.mu.Unlock()
 	}
 }
@@ -390,7 +404,8 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 	if due > now {
 		horizon = now
 	}
-	events, metrics := e.tell(now, horizon, due > now)
+	events, metrics, urgent := e.tell(now, horizon, due > now)
+	e.keep(ctx, now, urgent || metrics != nil)
 	if events.Len() > 0 {
 		e.sink.Logs(ctx, events.Logs())
 	}
@@ -435,11 +450,12 @@ func (e *Engine) sweep(now, due int64) {
 	}
 }
 
-// tell collects the events that are due and, at the end of a flush interval, the metrics. Nothing comes after the last of them.
-func (e *Engine) tell(now, horizon int64, last bool) (*report.Events, *report.Metrics) {
+// tell collects the events that are due and, at the end of a flush interval, the metrics. It says whether any event is about an
+// objective. Nothing comes after the last of them.
+func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, metrics *report.Metrics, urgent bool) {
 	// A timer comes a little early or late, which must not put off a flush by a whole tick.
 	flush := now-e.flushed >= int64(e.settings.FlushInterval-tick/2)
-	events := report.NewEvents(e.settings.Scope, e.settings.Version)
+	events = report.NewEvents(e.settings.Scope, e.settings.Version)
 	fresh := e.admission.Fresh()
 	slices.SortFunc(fresh, func(a, b dependency.Edge) int {
 		return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee), cmp.Compare(a.Type, b.Type))
@@ -453,22 +469,22 @@ func (e *Engine) tell(now, horizon int64, last bool) (*report.Events, *report.Me
 	e.dependencies.look(now, events, e.names, &e.changes)
 	e.diagnoser.look(now, events, e.names, &e.changes)
 	e.mu.Lock()
-	horizon = e.objectives.judge(now, horizon, events, e.names, &e.changes)
+	horizon, urgent = e.objectives.judge(now, horizon, events, e.names, &e.changes)
 	if last {
 		e.objectives.release(math.MaxInt64)
 	}
 	e.mu.Unlock()
 	if !flush {
-		return events, nil
+		return events, nil, urgent
 	}
 	e.flushed = now
 	e.mu.Lock()
 	at, any := e.objectives.until(now, last)
 	e.mu.Unlock()
 	if !any {
-		return events, nil
+		return events, nil, urgent
 	}
-	metrics := report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, at), e.settings.Delta)
+	metrics = report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, at), e.settings.Delta)
 	e.flush(now, at, metrics)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -477,7 +493,7 @@ func (e *Engine) tell(now, horizon int64, last bool) (*report.Events, *report.Me
 	} else {
 		e.objectives.read(horizon, metrics, e.names)
 	}
-	return events, metrics
+	return events, metrics, urgent
 }
 
 // flush adds what is to be told of dependencies, under the time at.
@@ -556,6 +572,9 @@ type Stats struct {
 	// PointsRepeated is how many points of gateways had been told before, PointsRefused how many were not counted, by reason.
 	PointsRepeated uint64
 	PointsRefused  map[fleet.Refusal]uint64
+	// Saved and NotSaved are how often the state was saved, and could not be; Saves says that it should be.
+	Saves           bool
+	Saved, NotSaved uint64
 }
 
 // Stats returns the present state.
@@ -578,6 +597,9 @@ func (e *Engine) Stats() Stats {
 		s.PointsRepeated, s.PointsRefused = g.fleet.Repeated(), maps.Clone(g.fleet.Refused())
 	}
 	e.mu.Unlock()
+	if state := e.state.Load(); state != nil {
+		s.Saves, s.Saved, s.NotSaved = true, state.saved.Load(), state.failed.Load()
+	}
 	return s
 }
 

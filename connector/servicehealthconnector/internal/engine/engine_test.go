@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"slices"
 	"testing"
 	"time"
 
@@ -32,12 +31,14 @@ func batchEnding(ends ...int64) ptrace.Traces {
 
 func TestTheEventClock(t *testing.T) {
 	var c eventClock
-	const wall = int64(1 << 60)
-	assert.Equal(t, int64(0), c.see(ends(batchEnding()), wall), "nothing was seen yet")
-	assert.Equal(t, int64(20), c.see(ends(batchEnding(10, 20, 1<<50)), wall), "one wrong time does not move it")
-	assert.Equal(t, int64(20), c.see(ends(batchEnding(15)), wall), "it never goes back")
-	assert.Equal(t, int64(20), c.see(ends(batchEnding(1<<62)), wall), "nor beyond the present")
-	assert.Equal(t, int64(30), c.see(ends(batchEnding(30)), wall))
+	see := func(ends ...int64) int64 {
+		return c.see(func(into []int64) []int64 { return append(into, ends...) }, 1<<60)
+	}
+	assert.Equal(t, int64(0), see(), "nothing was seen yet")
+	assert.Equal(t, int64(20), see(10, 20, 1<<50), "one wrong time does not move it")
+	assert.Equal(t, int64(20), see(15), "it never goes back")
+	assert.Equal(t, int64(20), see(1<<62, 0, -5), "nor beyond the present, nor by what has no time")
+	assert.Equal(t, int64(30), see(30))
 }
 
 func TestEachSignalHasATime(t *testing.T) {
@@ -49,7 +50,7 @@ func TestEachSignalHasATime(t *testing.T) {
 	metrics.AppendEmpty().SetEmptyHistogram().DataPoints().AppendEmpty().SetTimestamp(3)
 	metrics.AppendEmpty().SetEmptyExponentialHistogram().DataPoints().AppendEmpty().SetTimestamp(4)
 	metrics.AppendEmpty().SetEmptySummary().DataPoints().AppendEmpty().SetTimestamp(5)
-	assert.Equal(t, []int64{1, 2, 3, 4, 5}, slices.Collect(pointTimes(md)))
+	assert.Equal(t, []int64{1, 2, 3, 4, 5}, pointTimes(md, nil))
 
 	ld := plog.NewLogs()
 	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
@@ -58,11 +59,11 @@ func TestEachSignalHasATime(t *testing.T) {
 	happened.SetObservedTimestamp(9)
 	records.AppendEmpty().SetObservedTimestamp(2)
 	records.AppendEmpty()
-	assert.Equal(t, []int64{1, 2, 0}, slices.Collect(recordTimes(ld)))
+	assert.Equal(t, []int64{1, 2, 0}, recordTimes(ld, nil))
 
 	td := batchEnding(1, 2, 3)
 	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(1).SetStartTimestamp(9)
-	assert.Equal(t, []int64{1, 3}, slices.Collect(ends(td)), "what ended before it began says nothing")
+	assert.Equal(t, []int64{1, 3}, ends(td, nil), "what ended before it began says nothing")
 }
 
 // What is due by the time of one signal is told, whichever other signal it is about.

@@ -190,13 +190,13 @@ func traffic(random *rand.Rand, second int64, f func(number uint64, route string
 		case route == "/pay" && second >= 500 && second < 530:
 			share = 1
 		}
-		end := (begin+second-1)*int64(time.Second) + 1 + random.Int64N(int64(time.Second)-1)
+		end := (firstSecond+second-1)*int64(time.Second) + 1 + random.Int64N(int64(time.Second)-1)
 		f(random.Uint64()<<8|uint64(i), route, random.Float64() < share, end)
 	}
 }
 
-// begin is when the stream does, in seconds since the epoch.
-const begin = int64(1_700_000_000)
+// firstSecond is when the stream does, in seconds since the epoch.
+const firstSecond = int64(1_700_000_000)
 
 // TestAFleetGivesTheVerdictsOfOneProcess splits a stream by trace over gateways that are restarted, and whose points come late and
 // twice.
@@ -223,7 +223,7 @@ func TestAFleetGivesTheVerdictsOfOneProcess(t *testing.T) {
 			}
 			const length = 700
 			for s := int64(0); s < length; s++ {
-				now := (begin + s) * int64(time.Second)
+				now := (firstSecond + s) * int64(time.Second)
 				if s > 0 {
 					traffic(random, s, func(number uint64, route string, failed bool, end int64) {
 						single.span(number, route, failed, end, now)
@@ -256,7 +256,7 @@ func TestAFleetGivesTheVerdictsOfOneProcess(t *testing.T) {
 				single.TickWall(t.Context(), now)
 				evaluator.TickWall(t.Context(), now)
 			}
-			end := (begin + length) * int64(time.Second)
+			end := (firstSecond + length) * int64(time.Second)
 			for _, g := range gateways {
 				g.Drain(t.Context(), end)
 				post(g.new(), length)

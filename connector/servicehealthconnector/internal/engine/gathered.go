@@ -76,8 +76,15 @@ func (g *gathered) wait(i fleet.Increase) bool {
 // count counts an increase toward its objective.
 func (o *objectives) count(i fleet.Increase) {
 	key := ledger.Key{Objective: i.Objective, Group: i.Group}
+	if o.documents[key.Objective].Name == "" {
+		return // It waited for its turn while its objective went.
+	}
 	if i.Outcome != fleet.Blamed {
-		o.ledger.Add(key, i.At, i.Outcome == fleet.Good, float64(i.Events))
+		good, bad := i.Events, uint64(0)
+		if i.Outcome == fleet.Bad {
+			good, bad = bad, good
+		}
+		o.ledger.AddCounts(key, i.At, good, bad)
 		return
 	}
 	o.blame(key, &event{
@@ -113,23 +120,22 @@ func (o *objectives) release(before int64) {
 }
 
 // judge adds the events of all burns that started or were resolved up to horizon, or up to when the gateways of a fleet have told
-// all, if that is earlier. It returns which of the two it was.
-func (o *objectives) judge(now, horizon int64, events *report.Events, table *names.Table, c *changes) int64 {
+// all, if that is earlier. It returns which of the two it was, and whether there was any.
+func (o *objectives) judge(now, horizon int64, events *report.Events, table *names.Table, c *changes) (_ int64, any bool) {
 	if o.counted != nil {
-		return horizon
+		return horizon, false
 	}
 	g := o.gathered
 	g.fleet.Forget(now)
-	told, any := g.fleet.Horizon(now)
-	if !any {
-		o.tell(now, horizon, events, table, c)
-		return horizon
+	told, heard := g.fleet.Horizon(now)
+	if !heard {
+		return horizon, o.tell(now, horizon, events, table, c)
 	}
 	horizon = min(horizon, told) / int64(tick) * int64(tick)
 	for g.judged = max(g.judged, horizon-g.lag); g.judged < horizon; {
 		g.judged += int64(tick)
 		o.release(g.judged)
-		o.tell(now, g.judged, events, table, c)
+		any = o.tell(now, g.judged, events, table, c) || any
 	}
-	return g.judged
+	return g.judged, any
 }

@@ -22,8 +22,10 @@ const maxBlamed = 100
 // objectives knows for each objective and group what it counted and on whom its bad events are blamed.
 type objectives struct {
 	documents []openslo.Objective
-	binder    *sli.Binder
-	ledger    *ledger.Ledger
+	// ids are the documents' identities.
+	ids    []ledger.ID
+	binder *sli.Binder
+	ledger *ledger.Ledger
 	// step is the longest time such that no bucket of any window begins within it.
 	step     int64
 	dossiers map[ledger.Key]*dossier
@@ -47,6 +49,7 @@ type charge struct {
 
 func newObjectives(s Settings, table *names.Table) *objectives {
 	o := &objectives{
+		ids:       identities(s.Objectives),
 		step:      burn.Step(windows(s.Objectives)...),
 		documents: s.Objectives,
 		sloth:     s.Sloth,
@@ -64,6 +67,7 @@ func newObjectives(s Settings, table *names.Table) *objectives {
 
 // begin says that what happens counts from now on.
 func (o *objectives) begin(now int64) {
+	o.ledger.Begin(now)
 	if o.counted != nil {
 		o.counted.steps.Begin(now)
 		o.counted.told = o.counted.steps.Closed()
@@ -89,6 +93,14 @@ func (o *objectives) refused() uint64 {
 	return o.ledger.Refused()
 }
 
+func identities(of []openslo.Objective) []ledger.ID {
+	ids := make([]ledger.ID, len(of))
+	for i := range ids {
+		ids[i] = ledger.Identity(&of[i])
+	}
+	return ids
+}
+
 func windows(of []openslo.Objective) []time.Duration {
 	var all []time.Duration
 	for i := range of {
@@ -110,32 +122,31 @@ func (o *objectives) isLatency(objective uint32) bool {
 }
 
 func (o *objectives) add(e *event, table *names.Table) {
+	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
+	if o.documents[key.Objective].Name == "" {
+		return // It was an event of an objective that is no more.
+	}
 	if o.counted != nil {
-		o.counted.add(e, table)
+		o.counted.add(&o.documents[key.Objective], e, table)
 		return
 	}
-	key := ledger.Key{Objective: e.mark.Objective, Group: e.mark.Group}
 	if counted := o.ledger.Add(key, e.at, e.mark.Good, e.count); !counted || e.mark.Good {
 		return
 	}
-	o.blame(key, e, chargeOf(e, table))
+	o.blame(key, e, chargeOf(&o.documents[key.Objective], e, table))
 }
 
 // chargeOf says on whom a bad event is blamed, and lets it know the layer.
-func chargeOf(e *event, table *names.Table) charge {
+func chargeOf(document *openslo.Objective, e *event, table *names.Table) charge {
 	if entity := table.EntityOf(e.verdict.Entity); e.verdict.Layer == layer.Unknown {
 		e.verdict.Layer = entity.Layer
 	}
-	return charge{e.verdict.Culprit, relation(e)}
+	return charge{e.verdict.Culprit, relation(document, e, table)}
 }
 
 // blame notes what speaks against whom.
 func (o *objectives) blame(key ledger.Key, e *event, c charge) {
-	d := o.dossiers[key]
-	if d == nil {
-		d = &dossier{tally: suspect.New(int64(o.shortestLong(key.Objective))), blamed: map[charge]float64{}}
-		o.dossiers[key] = d
-	}
+	d := o.dossier(key)
 	if _, ok := d.blamed[c]; !ok && len(d.blamed) >= maxBlamed {
 		c = charge{blame.Culprit{Entity: names.Other, Reason: c.Reason}, c.relation}
 	}
@@ -143,43 +154,75 @@ func (o *objectives) blame(key ledger.Key, e *event, c charge) {
 	d.tally.Add(e.at, e.verdict, e.count, e.id)
 }
 
+func (o *objectives) dossier(key ledger.Key) *dossier {
+	d := o.dossiers[key]
+	if d == nil {
+		d = &dossier{tally: suspect.New(int64(o.shortestLong(key.Objective))), blamed: map[charge]float64{}}
+		o.dossiers[key] = d
+	}
+	return d
+}
+
 // shortestLong is the window in which suspects are looked for: what is older has no part in a burn that starts now.
 func (o *objectives) shortestLong(objective uint32) time.Duration {
 	return slices.MinFunc(o.documents[objective].Conditions, func(a, b openslo.Alert) int { return cmp.Compare(a.Long, b.Long) }).Long
 }
 
-func relation(e *event) report.Relation {
+// relation is what the culprit is to the objective's service, be the event one of its own spans or one of its callers'.
+func relation(document *openslo.Objective, e *event, table *names.Table) report.Relation {
+	own := e.verdict.Entity == e.service
+	if looksElsewhere(document) {
+		own = isOwn(document, table.EntityOf(e.verdict.Entity))
+	}
 	switch {
 	case e.verdict.Entity == names.None:
 		return report.Unknown
 	case e.verdict.Layer == layer.Platform:
 		return report.Platform
-	case e.verdict.Entity == e.service:
+	case own:
 		return report.Own
 	default:
 		return report.Dependency
 	}
 }
 
-// tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it.
-func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes) {
-	for _, t := range o.ledger.Evaluate(horizon) {
+// looksElsewhere says that an objective looks at the telemetry of another service, such as a caller of its own.
+func looksElsewhere(document *openslo.Objective) bool {
+	return document.Indicator.Service != document.Service
+}
+
+// tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it, and says whether there
+// was any.
+func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes) bool {
+	transitions := o.ledger.Evaluate(horizon)
+	for _, t := range transitions {
 		document := &o.documents[t.Objective]
 		alert := &document.Conditions[t.Condition]
-		if !t.Started {
+		switch t.Kind {
+		case ledger.Started:
+		case ledger.Resolved:
 			if alert.AnnounceResolved {
 				events.BurnResolved(report.Resolved{
-					Objective: o.named(t.Key), Severity: alert.Severity, Remaining: t.Reading.Remaining,
-					Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now),
+					Objective: o.named(t.Key), Severity: alert.Severity, Remaining: t.Reading.Remaining, Known: t.Reading.Known,
+					Interruptions: t.Interruptions, Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now),
 				})
 			}
+			continue
+		case ledger.DataMissing, ledger.DataBack:
+			events.NoData(report.NoData{
+				Objective: o.named(t.Key), Severity: alert.Severity, Back: t.Kind == ledger.DataBack, Runbook: alert.Runbook,
+				Last: time.Unix(0, t.Onset), Now: time.Unix(0, now),
+			})
 			continue
 		}
 		started := report.Started{
 			Objective: o.named(t.Key), Severity: alert.Severity, Target: document.Target,
-			Long: alert.Long, Short: alert.Short, LongRate: t.LongRate, ShortRate: t.ShortRate,
+			Long: alert.Long, Short: alert.Short, LongRate: t.LongRate, ShortRate: t.ShortRate, OfOne: t.OfOne,
 			Remaining: t.Reading.Remaining, Exhaustion: t.Reading.Exhaustion,
 			Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now), Runbook: alert.Runbook,
+		}
+		if cmp.Or(alert.LeastEvents, document.LeastEvents) > 0 {
+			started.OfOne = 0 // It was asked for enough of them.
 		}
 		var first uint32
 		if d := o.dossiers[t.Key]; d != nil {
@@ -203,10 +246,15 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 		}
 		events.BurnStarted(started)
 	}
+	return len(transitions) > 0
 }
 
+// isOwn says whether somebody is the objective's service. To a caller, a service that sends nothing is a peer of that name.
 func isOwn(document *openslo.Objective, e names.Entity) bool {
-	return e.Name == document.Service.Name && !e.Peer && (document.Service.Namespace == "" || document.Service.Namespace == e.Namespace)
+	if e.Peer {
+		return looksElsewhere(document) && e.Name == document.Service.Name
+	}
+	return e.Name == document.Service.Name && (document.Service.Namespace == "" || document.Service.Namespace == e.Namespace)
 }
 
 // join adds a suspect. Services of one name in several environments are one, since nothing tells them apart.
@@ -224,7 +272,7 @@ func join(suspects []report.Suspect, s report.Suspect) []report.Suspect {
 func (o *objectives) read(horizon int64, metrics *report.Metrics, table *names.Table) {
 	o.ledger.Each(horizon, func(r ledger.Reading) {
 		reading := report.Reading{
-			Objective: o.named(r.Key), Good: r.Total.Good, Bad: r.Total.Bad, Target: o.documents[r.Objective].Target,
+			Objective: o.named(r.Key), Good: r.Total.Good, Bad: r.Total.Bad, Since: r.Since, Target: o.documents[r.Objective].Target,
 			Remaining: r.Remaining, Exhaustion: r.Exhaustion, Coverage: r.Coverage, Known: r.Known,
 		}
 		for _, rate := range r.Rates {

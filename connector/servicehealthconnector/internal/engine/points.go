@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"iter"
 	"math"
 	"time"
 
@@ -36,15 +35,17 @@ const (
 
 // Metrics takes in data points. now is as in Traces.
 func (e *Engine) Metrics(ctx context.Context, md pmetric.Metrics, now int64) {
-	if now = e.at(ctx, pointTimes(md), now); now == 0 {
+	if now = e.at(ctx, func(into []int64) []int64 { return pointTimes(md, into) }, now); now == 0 {
 		return
 	}
+	e.intake.RLock()
+	defer e.intake.RUnlock()
 	e.series.Begin(now)
 	e.gather(md, now)
 	b := e.batch()
 	defer e.giveBack(b)
 	for _, rm := range md.ResourceMetrics().All() {
-		asking := e.settings.Binder.Points(service.Of(rm.Resource().Attributes()))
+		asking := e.binder.Points(service.Of(rm.Resource().Attributes()))
 		if len(asking) == 0 {
 			continue
 		}
@@ -88,22 +89,23 @@ type metricReader struct {
 func (r *metricReader) read(ctx context.Context) {
 	switch m := r.metric; m.Type() {
 	case pmetric.MetricTypeGauge:
-		readAll(ctx, r, m.Gauge().DataPoints().All())
+		readAll(ctx, r, m.Gauge().DataPoints())
 	case pmetric.MetricTypeSum:
-		readAll(ctx, r, m.Sum().DataPoints().All())
+		readAll(ctx, r, m.Sum().DataPoints())
 	case pmetric.MetricTypeHistogram:
-		readAll(ctx, r, m.Histogram().DataPoints().All())
+		readAll(ctx, r, m.Histogram().DataPoints())
 	case pmetric.MetricTypeExponentialHistogram:
-		readAll(ctx, r, m.ExponentialHistogram().DataPoints().All())
+		readAll(ctx, r, m.ExponentialHistogram().DataPoints())
 	case pmetric.MetricTypeSummary:
-		readAll(ctx, r, m.Summary().DataPoints().All())
+		readAll(ctx, r, m.Summary().DataPoints())
 	default:
 		// It has no points.
 	}
 }
 
-func readAll[P interface{ Attributes() pcommon.Map }](ctx context.Context, r *metricReader, points iter.Seq2[int, P]) {
-	for _, point := range points {
+func readAll[P interface{ Attributes() pcommon.Map }](ctx context.Context, r *metricReader, points dataPoints[P]) {
+	for i := range points.Len() {
+		point := points.At(i)
 		r.point(ctx, point, point.Attributes())
 	}
 }

@@ -96,6 +96,8 @@ type run struct {
 	// counted is up to when it has told what it counted, settled the same as of the look before: what was told at once may come in
 	// several requests.
 	counted, settled int64
+	// changed says that any of this has changed since it was last put.
+	changed bool
 }
 
 // sum is the latest point of a series.
@@ -177,6 +179,7 @@ func (f *Fleet) point(resource pcommon.Map, k kind, p pmetric.NumberDataPoint, n
 			last = &sum{at: int64(p.StartTimestamp()) - 1}
 		}
 		r.series[series] = last
+		r.changed = true
 		if last.at == at {
 			r.counted = max(r.counted, at)
 			return accepted
@@ -188,6 +191,7 @@ func (f *Fleet) point(resource pcommon.Map, k kind, p pmetric.NumberDataPoint, n
 	}
 	before := *last
 	*last = sum{at, events}
+	r.changed = true
 	r.counted = max(r.counted, at)
 	if events < before.events {
 		return Decreased

@@ -75,15 +75,21 @@ type culprit struct {
 const maxCulprits = 4096
 
 func newResolver(s Settings) resolver {
-	r := resolver{
-		objectives: s.Objectives, binder: s.Binder, names: s.Names,
-		numbers: map[string]uint32{}, culprits: map[culprit]uint32{},
-	}
-	for i := range s.Objectives {
-		r.numbers[s.Objectives[i].Name] = uint32(i) // nobody has four billion objectives
-		r.services = append(r.services, s.Objectives[i].Service.String())
-	}
+	r := resolver{names: s.Names}
+	r.adopt(s.Objectives, s.Binder)
 	return r
+}
+
+// adopt makes objectives by their numbers the present ones. Those without a name are numbers that nothing has.
+func (r *resolver) adopt(objectives []openslo.Objective, binder *sli.Binder) {
+	r.objectives, r.binder = objectives, binder
+	r.numbers, r.services, r.culprits = map[string]uint32{}, nil, map[culprit]uint32{}
+	for i := range objectives {
+		if objectives[i].Name != "" {
+			r.numbers[objectives[i].Name] = uint32(i) // nobody has four billion objectives
+		}
+		r.services = append(r.services, objectives[i].Service.String())
+	}
 }
 
 // resolve is false for what is no series of our objectives.

@@ -34,11 +34,23 @@ func TestSampledEventsAreExactInTheSum(t *testing.T) {
 	})
 }
 
+func TestTenTenthsAreAnEvent(t *testing.T) {
+	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
+	for range 10_000 {
+		l.Add(Key{}, 1000*second, true, 0.9)
+		l.Add(Key{}, 1000*second, false, 1-0.9)
+	}
+	l.Each(1000*second, func(r Reading) { assert.Equal(t, burn.Count{Good: 9000, Bad: 1000}, r.Total) })
+}
+
 func TestEventsThatComeTooLateAreRefused(t *testing.T) {
 	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
 	l.Add(Key{}, 1000*second, true, 1)
-	l.Add(Key{}, 900*second, false, 1)
-	assert.Equal(t, uint64(1), l.Refused())
+	l.Evaluate(1000 * second)
+	assert.True(t, l.Add(Key{}, 940*second, true, 0))
+	assert.False(t, l.Add(Key{}, 940*second-1, false, 1))
+	assert.False(t, l.AddCounts(Key{}, 900*second, 0, 5))
+	assert.Equal(t, uint64(2), l.Refused())
 	l.Each(1000*second, func(r Reading) { assert.Equal(t, burn.Count{Good: 1}, r.Total) })
 }
 
@@ -54,7 +66,7 @@ func TestABurnIsAnnouncedOncePerSeverity(t *testing.T) {
 		l.Add(Key{}, now, now < 1020*second || now >= 1060*second, 10)
 		for _, tr := range l.Evaluate(now) {
 			word := "resolved "
-			if tr.Started {
+			if tr.Kind == Started {
 				word = "started "
 			}
 			told = append(told, word+l.objectives[0].Conditions[tr.Condition].Severity)
@@ -80,14 +92,14 @@ func TestReading(t *testing.T) {
 	now := 10_000 * second
 	l.Add(Key{}, now, true, 80)
 	l.Add(Key{}, now, false, 5)
-	r := l.read(Key{}, l.accounts[Key{}], now)
+	r := l.read(l.accounts[Key{}], now)
 	rate := 5.0 / 85 / 0.1
 	assert.True(t, r.Known)
 	assert.InDelta(t, 1-rate, r.Remaining, 1e-9)
 	assert.InDelta(t, (1-rate)*3600/rate, r.Exhaustion, 1e-6, "what is left, at the present rate")
 	assert.InDelta(t, 1.0/60, r.Coverage, 1e-9)
 
-	r = l.read(Key{}, l.accounts[Key{}], now+int64(3*time.Minute))
+	r = l.read(l.accounts[Key{}], now+int64(3*time.Minute))
 	assert.False(t, r.Rates[0].Known, "no data is never good")
 	assert.True(t, math.IsInf(r.Exhaustion, 1))
 }

@@ -26,7 +26,7 @@ func TestAClockThatIsAheadChangesNoVerdict(t *testing.T) {
 	require.True(t, l.Add(Key{}, horizon, false, 10), "who is on time still counts")
 	transitions := l.Evaluate(horizon)
 	require.Len(t, transitions, 1)
-	assert.True(t, transitions[0].Started)
+	assert.Equal(t, Started, transitions[0].Kind)
 	for _, rate := range transitions[0].Reading.Rates {
 		assert.True(t, rate.Known)
 		assert.InDelta(t, 10, rate.Burn, 1e-9)
@@ -38,7 +38,10 @@ func TestWhatIsNoCountIsRefused(t *testing.T) {
 	for _, count := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, 1e300} {
 		assert.False(t, l.Add(Key{}, 1000*second, false, count))
 	}
+	assert.False(t, l.AddCounts(Key{}, 1000*second, 1<<63, 0))
+	assert.False(t, l.Add(Key{}, -1, true, 1))
 	require.True(t, l.Add(Key{}, 1000*second, true, 1.5))
+	l.Evaluate(1000 * second)
 	assert.False(t, l.Add(Key{}, 900*second, true, 0.5), "too late, and with it its half")
 	require.True(t, l.Add(Key{}, 1000*second, true, 1))
 	l.Each(1000*second, func(r Reading) { assert.Equal(t, burn.Count{Good: 2}, r.Total) })
@@ -52,6 +55,7 @@ func TestTransitionsComeInOneOrder(t *testing.T) {
 			alert("note", 20*time.Second, 5*time.Second, 3),
 		)}, slack)
 		for group := range uint32(8) {
+			l.Add(Key{Group: group}, 990*second, true, 1)
 			l.Add(Key{Group: group}, 1000*second, false, 10)
 		}
 		transitions := l.Evaluate(1000 * second)
@@ -61,4 +65,17 @@ func TestTransitionsComeInOneOrder(t *testing.T) {
 			require.Equal(t, i%3, tr.Condition)
 		}
 	}
+}
+
+// One clock that is ahead by more than events may be late must not shut out all the others.
+func TestAnEarlyClockShutsOutNobody(t *testing.T) {
+	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, burn.Slack{Late: 5 * time.Second, Ahead: 10 * time.Second})
+	now := 10_000 * second
+	for ; now < 10_100*second; now += second {
+		l.Evaluate(now - 10*second)
+		require.True(t, l.Add(Key{}, now+60*second, true, 1))
+		require.True(t, l.Add(Key{}, now, true, 1))
+		require.True(t, l.Add(Key{}, now-5*second, true, 1), "who is late, but not too late")
+	}
+	assert.Zero(t, l.Refused())
 }

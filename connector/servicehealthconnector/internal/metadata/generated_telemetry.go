@@ -28,6 +28,8 @@ type TelemetryBuilder struct {
 	meter                            metric.Meter
 	mu                               sync.Mutex
 	registrations                    []metric.Registration
+	ServiceHealthDocumentsLoaded     metric.Int64ObservableCounter
+	ServiceHealthDocumentsOutdated   metric.Int64ObservableGauge
 	ServiceHealthEdgesRefused        metric.Int64ObservableCounter
 	ServiceHealthEventsLate          metric.Int64ObservableCounter
 	ServiceHealthEventsNotJudged     metric.Int64ObservableCounter
@@ -35,6 +37,7 @@ type TelemetryBuilder struct {
 	ServiceHealthFleetPointsRepeated metric.Int64ObservableCounter
 	ServiceHealthLinksUnmatched      metric.Int64ObservableCounter
 	ServiceHealthSeriesHeld          metric.Int64ObservableGauge
+	ServiceHealthSnapshots           metric.Int64ObservableCounter
 	ServiceHealthSpans               metric.Int64ObservableCounter
 	ServiceHealthSpansHeld           metric.Int64ObservableGauge
 	ServiceHealthSpansRefused        metric.Int64ObservableCounter
@@ -50,6 +53,36 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterServiceHealthDocumentsLoadedCallback sets callback for observable ServiceHealthDocumentsLoaded metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthDocumentsLoadedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthDocumentsLoaded, obs: o})
+		return nil
+	}, builder.ServiceHealthDocumentsLoaded)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterServiceHealthDocumentsOutdatedCallback sets callback for observable ServiceHealthDocumentsOutdated metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthDocumentsOutdatedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthDocumentsOutdated, obs: o})
+		return nil
+	}, builder.ServiceHealthDocumentsOutdated)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterServiceHealthEdgesRefusedCallback sets callback for observable ServiceHealthEdgesRefused metric.
@@ -157,6 +190,21 @@ func (builder *TelemetryBuilder) RegisterServiceHealthSeriesHeldCallback(cb metr
 	return nil
 }
 
+// RegisterServiceHealthSnapshotsCallback sets callback for observable ServiceHealthSnapshots metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthSnapshotsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthSnapshots, obs: o})
+		return nil
+	}, builder.ServiceHealthSnapshots)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterServiceHealthSpansCallback sets callback for observable ServiceHealthSpans metric.
 func (builder *TelemetryBuilder) RegisterServiceHealthSpansCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -245,6 +293,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ServiceHealthDocumentsLoaded, err = builder.meter.Int64ObservableCounter(
+		"otelcol_service_health_documents_loaded",
+		metric.WithDescription("How often changed documents were loaded since the start, by outcome (`taken`, `refused`). [Alpha]"),
+		metric.WithUnit("{load}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ServiceHealthDocumentsOutdated, err = builder.meter.Int64ObservableGauge(
+		"otelcol_service_health_documents_outdated",
+		metric.WithDescription("1 while the documents that were last found are refused, and the objectives of former ones go on; else 0. [Alpha]"),
+		metric.WithUnit(""),
+	)
+	errs = errors.Join(errs, err)
 	builder.ServiceHealthEdgesRefused, err = builder.meter.Int64ObservableCounter(
 		"otelcol_service_health_edges_refused",
 		metric.WithDescription("Calls that counted toward the callee `other`, because `max_edges` or `max_edges_per_caller` was reached. [Alpha]"),
@@ -285,6 +345,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_service_health_series_held",
 		metric.WithDescription("Series of metrics whose last point is remembered for objectives (`slo.max_series`). [Alpha]"),
 		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ServiceHealthSnapshots, err = builder.meter.Int64ObservableCounter(
+		"otelcol_service_health_snapshots",
+		metric.WithDescription("How often the state was saved, and could not be. Only with a storage. [Alpha]"),
+		metric.WithUnit("{snapshot}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ServiceHealthSpans, err = builder.meter.Int64ObservableCounter(

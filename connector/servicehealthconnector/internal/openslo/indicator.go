@@ -186,7 +186,8 @@ func (c *metric) checkAgainst(r *reader, total *metric) {
 	}
 }
 
-// metric reads what holds a metricSource. It is nil if there is none, or only one for another system, of whose spec nothing can be said.
+// metric reads what holds a metricSource. It is nil if there is none, or one for another system, of whose spec nothing can be
+// said.
 func (r *reader) metric(m *mapping) *metric {
 	if m == nil {
 		return nil

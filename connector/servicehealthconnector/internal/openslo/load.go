@@ -15,17 +15,24 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxFile is far more than people write. It keeps a glob that meets a log file from reading all of it.
-const maxFile = 4 << 20
+// maxFile and maxFiles are far more than people write. They keep a glob that meets logs from reading all of them.
+const (
+	maxFile  = 4 << 20
+	maxFiles = 1000
+)
 
 // Load reads the files that the globs match, in the order of their names, and then the inline documents. References
 // reach across all of them. If anything is wrong the error is of type [Errors] and holds all that is; there are no
 // objectives then, because half of a team's promises would look like all of them.
 func Load(globs []string, inline []map[string]any) ([]Objective, error) {
 	r := &reader{}
+	return r.load(r.gather(globs), inline)
+}
+
+func (r *reader) load(files []file, inline []map[string]any) ([]Objective, error) {
 	docs := newLibrary()
-	for _, path := range r.expand(globs) {
-		r.readFile(path, docs)
+	for _, f := range files {
+		r.read(f.path, f.text, docs)
 	}
 	for i, document := range inline {
 		at := Source{File: "slo.documents[" + strconv.Itoa(i) + "]"}
@@ -63,13 +70,29 @@ func (r *reader) expand(globs []string) []string {
 	return slices.Compact(paths)
 }
 
-func (r *reader) readFile(path string, docs *library) {
-	text, err := readBounded(path)
-	if err != nil {
-		r.problems = append(r.problems, &Error{Source: Source{File: path}, Reason: err.Error(), Err: err})
-		return
+// file is one that a glob matched.
+type file struct {
+	path string
+	text []byte
+}
+
+// gather reads all files that the globs match.
+func (r *reader) gather(globs []string) []file {
+	paths := r.expand(globs)
+	if len(paths) > maxFiles {
+		r.refuse(Source{File: "slo.files"}, "match %d files, and %d at most are possible", len(paths), maxFiles)
+		return nil
 	}
-	r.read(path, text, docs)
+	files := make([]file, 0, len(paths))
+	for _, path := range paths {
+		text, err := readBounded(path)
+		if err != nil {
+			r.problems = append(r.problems, &Error{Source: Source{File: path}, Reason: err.Error(), Err: err})
+			continue
+		}
+		files = append(files, file{path, text})
+	}
+	return files
 }
 
 func readBounded(path string) ([]byte, error) {

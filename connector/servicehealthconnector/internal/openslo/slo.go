@@ -163,7 +163,7 @@ func (m *mapping) sliceWindow() (time.Duration, Source) {
 		length, at, _ := m.duration(key)
 		return length, at
 	}
-	minutes, at := m.number(key)
+	minutes, _ := m.number(key)
 	if minutes == nil {
 		return 0, at
 	}

@@ -62,21 +62,38 @@ type Started struct {
 	Target              float64
 	Long, Short         time.Duration
 	LongRate, ShortRate float64
-	Remaining           float64
-	Exhaustion          float64 // seconds; +Inf where the budget will not be gone
-	Onset, Now          time.Time
-	Suspects            []Suspect
-	Change              *Change
-	Traces              []pcommon.TraceID
-	Runbook             string
+	// OfOne is the burn rate over the long window that one event makes alone; 0 if that says nothing.
+	OfOne      float64
+	Remaining  float64
+	Exhaustion float64 // seconds; +Inf where the budget will not be gone
+	Onset, Now time.Time
+	Suspects   []Suspect
+	Change     *Change
+	Traces     []pcommon.TraceID
+	Runbook    string
 }
 
 // Resolved is a burn that is over.
 type Resolved struct {
 	Objective
-	Severity   string
-	Remaining  float64
-	Onset, Now time.Time
+	Severity  string
+	Remaining float64
+	// Known says that there is any data in the objective's window.
+	Known         bool
+	Interruptions uint64
+	Onset, Now    time.Time
+	// Withdrawn says that nobody looks at the burn any more, since its document was changed.
+	Withdrawn bool
+}
+
+// NoData says that nothing is measured any more, or again.
+type NoData struct {
+	Objective
+	Severity string
+	Back     bool
+	Runbook  string
+	// Last is when the last event was, before there were no more.
+	Last, Now time.Time
 }
 
 // Events collects log records.
@@ -234,6 +251,9 @@ func (e *Events) BurnStarted(s Started) {
 	a.PutStr("slo.burn.short_window", Window(s.Short))
 	a.PutDouble("slo.burn.long_rate", s.LongRate)
 	a.PutDouble("slo.burn.short_rate", s.ShortRate)
+	if s.OfOne > 0 {
+		a.PutDouble("slo.burn.of_one_event", s.OfOne)
+	}
 	a.PutDouble("slo.error_budget.remaining", s.Remaining)
 	if !math.IsInf(s.Exhaustion, 0) {
 		a.PutDouble("slo.error_budget.exhaustion", s.Exhaustion)
@@ -246,13 +266,55 @@ func (e *Events) BurnStarted(s Started) {
 
 // BurnResolved says that a burn is over.
 func (e *Events) BurnResolved(r Resolved) {
-	a := e.add("slo.burn.resolved", r.Now, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s of %s has stopped burning after %s; %s.", r.Name, r.Service, round(r.Now.Sub(r.Onset)), budget(r.Remaining)))
+	var b strings.Builder
+	form := "%s of %s has stopped burning after %s"
+	if r.Withdrawn {
+		form = "%s of %s is defined in another way now, or no more, and whether it still burns is not known; it did for %s"
+	}
+	fmt.Fprintf(&b, form, r.Name, r.Service, round(r.Now.Sub(r.Onset)))
+	switch r.Interruptions {
+	case 0:
+	case 1:
+		b.WriteString(" with one interruption")
+	default:
+		fmt.Fprintf(&b, " with %d interruptions", r.Interruptions)
+	}
+	if r.Known {
+		b.WriteString("; " + budget(r.Remaining))
+	}
+	b.WriteString(".")
+	a := e.add("slo.burn.resolved", r.Now, plog.SeverityNumberInfo, b.String())
 	putObjective(a, r.Objective)
 	a.PutStr("severity", r.Severity)
 	a.PutStr("slo.burn.onset", clock(r.Onset))
 	a.PutDouble("slo.burn.duration", r.Now.Sub(r.Onset).Seconds())
-	a.PutDouble("slo.error_budget.remaining", r.Remaining)
+	a.PutInt("slo.burn.interruptions", int64(r.Interruptions))
+	if r.Withdrawn {
+		a.PutBool("slo.burn.withdrawn", true)
+	}
+	if r.Known {
+		a.PutDouble("slo.error_budget.remaining", r.Remaining)
+	}
+}
+
+// NoData says that nothing is measured any more, or again.
+func (e *Events) NoData(n NoData) {
+	name, severity := "slo.no_data.started", plog.SeverityNumberWarn
+	body := fmt.Sprintf("Of %s of %s nothing is measured any more, since %s: nobody knows how it is, and its alerts stand still.",
+		n.Name, n.Service, n.Last.UTC().Format("15:04:05"))
+	if n.Back {
+		name, severity = "slo.no_data.resolved", plog.SeverityNumberInfo
+		body = fmt.Sprintf("%s of %s is measured again, after %s without any data.", n.Name, n.Service, round(n.Now.Sub(n.Last)))
+	}
+	a := e.add(name, n.Now, severity, body)
+	putObjective(a, n.Objective)
+	a.PutStr("severity", n.Severity)
+	a.PutStr("slo.no_data.onset", clock(n.Last))
+	if n.Back {
+		a.PutDouble("slo.no_data.duration", n.Now.Sub(n.Last).Seconds())
+	} else {
+		putUnlessEmpty(a, "url.runbook", n.Runbook)
+	}
 }
 
 // sentence says whose burn it is, the way one tells a colleague who has just been woken up.

@@ -97,6 +97,8 @@ type Blamed struct {
 // Reading is where an objective stands.
 type Reading struct {
 	Objective
+	// Good, Bad and what was blamed count since Since, in nanoseconds since the epoch; 0 if that is since the start.
+	Since      int64
 	Good, Bad  uint64
 	Target     float64
 	Windows    []Rate
@@ -217,10 +219,10 @@ func (m *Metrics) Confidence(edge dependency.Edge, confidence float64, table *na
 
 // Objective adds where an objective stands.
 func (m *Metrics) Objective(r Reading) {
-	m.Events(r.Objective, true, Sum{At: m.now, Events: r.Good})
-	m.Events(r.Objective, false, Sum{At: m.now, Events: r.Bad})
+	m.Events(r.Objective, true, Sum{Since: r.Since, At: m.now, Events: r.Good})
+	m.Events(r.Objective, false, Sum{Since: r.Since, At: m.now, Events: r.Bad})
 	for _, b := range r.Blamed {
-		m.BlamedEvents(r.Objective, b, Sum{At: m.now, Events: uint64(math.Round(b.Events))})
+		m.BlamedEvents(r.Objective, b, Sum{Since: r.Since, At: m.now, Events: uint64(math.Round(b.Events))})
 	}
 	m.Target(r.Objective, r.Target)
 	for _, w := range r.Windows {
@@ -250,6 +252,8 @@ func (m *Metrics) Objective(r Reading) {
 
 // Sum is how many events there were up to a time. One of the latest has the trace, and began in the operation, if there are any.
 type Sum struct {
+	// Since is from when on they count, in nanoseconds since the epoch; 0 if that is since the start.
+	Since     int64
 	At        pcommon.Timestamp
 	Events    uint64
 	Trace     pcommon.TraceID
@@ -281,7 +285,7 @@ func (m *Metrics) BlamedEvents(o Objective, b Blamed, s Sum) {
 }
 
 func (m *Metrics) events(k Declaration, s Sum) pcommon.Map {
-	p := m.sum(k)
+	p := m.sumOf(k, s.Since)
 	p.SetTimestamp(s.At)
 	p.SetIntValue(int64(s.Events))
 	if !s.Trace.IsEmpty() {
@@ -311,6 +315,15 @@ func (m *Metrics) sum(k Declaration) pmetric.NumberDataPoint {
 	p := points.AppendEmpty()
 	p.SetStartTimestamp(m.start)
 	p.SetTimestamp(m.now)
+	return p
+}
+
+// sumOf is a sum that may have begun before this process did.
+func (m *Metrics) sumOf(k Declaration, since int64) pmetric.NumberDataPoint {
+	p := m.sum(k)
+	if since > 0 {
+		p.SetStartTimestamp(pcommon.Timestamp(since))
+	}
 	return p
 }
 

@@ -7,12 +7,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// Identity tells a series from all others: 128 bits of a hash with secret seeds, so that nobody can make two series one on purpose,
-// and a name of any length costs no memory.
+// Identity tells a series from all others: 128 bits of a hash with secret seeds, so that nobody can make two series one on
+// purpose, and a name of any length costs no memory.
 type Identity [2]uint64
 
-// Hasher makes identities. Its seeds are its own, so that identities of two of them have nothing to do with each other. It is safe for
-// concurrent use.
+// Hasher makes identities. Its seeds are its own, so that identities of two of them have nothing to do with each other. It is
+// safe for concurrent use.
 type Hasher struct {
 	seeds [2]maphash.Seed
 }

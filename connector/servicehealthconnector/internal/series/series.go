@@ -2,7 +2,10 @@
 // metrics, which it follows: https://opentelemetry.io/docs/specs/otel/metrics/data-model/#sums
 package series
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // jitter is by how much, in nanoseconds, a start may differ without being another one: senders that compute it from an uptime are
 // not exact.
@@ -65,6 +68,8 @@ type Store struct {
 	last map[Key]*last
 	// since is from when on a new series may begin to be counted from its start.
 	since int64
+	// restarted is the same for the objectives that came later.
+	restarted map[uint32]int64
 }
 
 type last struct {
@@ -74,7 +79,9 @@ type last struct {
 }
 
 // New returns a store of at most so many series.
-func New(most int) *Store { return &Store{most: most, last: map[Key]*last{}} }
+func New(most int) *Store {
+	return &Store{most: most, last: map[Key]*last{}, restarted: map[uint32]int64{}}
+}
 
 // Begin says when its owner began to listen, unless that was said before: what began later is counted from its start on.
 func (s *Store) Begin(now int64) {
@@ -85,8 +92,8 @@ func (s *Store) Begin(now int64) {
 	}
 }
 
-// Add takes the next point of a series, which comes now, and returns what it counts over and above the last one. A counter that falls
-// has begun anew, as has one with a later start: then the point counts in full. Anything but [Counted] counts nothing.
+// Add takes the next point of a series, which comes now, and returns what it counts over and above the last one. A counter that
+// falls has begun anew, as has one with a later start: then the point counts in full. Anything but [Counted] counts nothing.
 func (s *Store) Add(key Key, p Point, now int64) (Increase, Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,14 +133,29 @@ func (s *Store) first(key Key, p Point, now int64) (Increase, Outcome) {
 		return Increase{}, Full
 	}
 	s.last[key] = &last{p, now}
-	if p.Start <= s.since || p.Start >= p.At {
+	if p.Start <= max(s.since, s.restarted[key.Objective]) || p.Start >= p.At {
 		return Increase{}, Past
 	}
 	return Increase{p.Total.Float(), p.Good.Float()}, Counted
 }
 
-// Forget forgets the series of which nothing came since a time. What comes back after that, with an old start, has been counted up to
-// then: it counts on from its next point.
+// Restart forgets the series of objectives that are others now than before: what began before now, in nanoseconds since the epoch,
+// is past to them.
+func (s *Store) Restart(now int64, objectives ...uint32) {
+	if len(objectives) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	others := make(map[uint32]bool, len(objectives))
+	for _, objective := range objectives {
+		others[objective], s.restarted[objective] = true, now
+	}
+	maps.DeleteFunc(s.last, func(key Key, _ *last) bool { return others[key.Objective] })
+}
+
+// Forget forgets the series of which nothing came since a time. What comes back after that, with an old start, has been counted
+// up to then: it counts on from its next point.
 func (s *Store) Forget(silent int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// Asked are the indicators that look at the spans of a service, sorted by the kinds and status codes of which a span can be an event
-// of theirs at all. Most indicators look at one kind only.
+// Asked are the indicators that look at the spans of a service, sorted by the kinds and status codes of which a span can be an
+// event of theirs at all. Most indicators look at one kind only.
 type Asked struct {
 	all  []*Span
 	some [kinds][statuses][]*Span

@@ -17,13 +17,16 @@ import (
 
 // Binder knows which indicators look at which service. It is safe for concurrent use.
 type Binder struct {
-	groups  []*groups
+	groups []*groups
+	// askers are the indicators by their objectives.
+	askers  []asker
 	spans   index[*Asked]
 	points  index[[]*Point]
 	records index[[]*Record]
 }
 
-// Compile prepares the indicators of the objectives. The error holds all that can't be prepared, of type [openslo.Errors].
+// Compile prepares the indicators of the objectives. The number of one is its index; one without a name only takes up a number.
+// The error holds all that can't be prepared, of type [openslo.Errors].
 func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*Binder, error) {
 	c, err := newCompiler(set)
 	if err != nil {
@@ -37,17 +40,23 @@ func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*
 		o := &objectives[i]
 		g := newGroups(o.GroupBy)
 		b.groups = append(b.groups, g)
+		b.askers = append(b.askers, nil)
+		if o.Name == "" {
+			continue
+		}
 		number := uint32(i) // nobody has four billion objectives
 		switch o.Indicator.Signal {
 		case openslo.Traces:
 			s := &Span{compile(c, c.spans, ofSpans, number, o, g)}
 			s.tabulate()
-			spans = append(spans, s)
+			spans, b.askers[i] = append(spans, s), s
 			c.refuseRaw(o)
 		case openslo.Metrics:
-			points = append(points, &Point{indicator: compile(c, c.points, ofPoints, number, o, g), name: o.Name, logger: set.Logger})
+			p := &Point{indicator: compile(c, c.points, ofPoints, number, o, g), name: o.Name, logger: set.Logger}
+			points, b.askers[i] = append(points, p), p
 		case openslo.Logs:
-			records = append(records, &Record{compile(c, c.records, ofRecords, number, o, g)})
+			r := &Record{compile(c, c.records, ofRecords, number, o, g)}
+			records, b.askers[i] = append(records, r), r
 		default:
 			c.refuse(o, o.Source, fmt.Sprintf("%q is no signal", o.Indicator.Signal), nil)
 		}
@@ -61,15 +70,19 @@ func Compile(objectives []openslo.Objective, set component.TelemetrySettings) (*
 	return b, nil
 }
 
-// index finds what looks at a service. Its lists are complete for their key and never change, so that a stranger's service name costs
-// a look-up and no memory.
+// asker is an indicator on any signal.
+type asker interface{ regroup(g *groups) }
+
+// index finds what looks at a service. Its lists are complete for their key and never change, so that a stranger's service name
+// costs a look-up and no memory.
 type index[L any] struct {
 	// exact has the services that documents name with their namespace, named the others.
 	exact map[openslo.Service]L
 	named map[string]L
 }
 
-// indexOf sorts indicators, which are in the order of their objectives, by service; list makes of those of one service what is looked up.
+// indexOf sorts indicators, which are in the order of their objectives, by service; list makes of those of one service what is
+// looked up.
 func indexOf[I interface{ Objective() uint32 }, L any](objectives []openslo.Objective, all []I, list func([]I) L) index[L] {
 	exact, named := map[openslo.Service][]I{}, map[string][]I{}
 	for _, i := range all {
@@ -113,6 +126,13 @@ func (b *Binder) Points(id service.Identity) []*Point { return b.points.of(id) }
 // Records are those that look at the log records of a service, as Spans are at its spans.
 func (b *Binder) Records(id service.Identity) []*Record { return b.records.of(id) }
 
+// Inherit takes over the groups of an objective from a former binder, in which it had the same number and groupBy, so that their
+// numbers keep their meaning. It must come before the binder is used.
+func (b *Binder) Inherit(from *Binder, objective uint32) {
+	b.groups[objective] = from.groups[objective]
+	b.askers[objective].regroup(from.groups[objective])
+}
+
 // GroupValues are the values by which a group is told from the others of its objective, in the order of its GroupBy. The
 // slice is shared and must not be changed. It is nil if the objective has no such group.
 func (b *Binder) GroupValues(objective, group uint32) []string {
@@ -130,6 +150,15 @@ func (b *Binder) GroupOf(objective uint32, attributes pcommon.Map) uint32 {
 		return 0
 	}
 	return g.of(attributes, attributes)
+}
+
+// Group is the inverse of GroupValues: the number of the group that has these values, which may be new. It is false if the objective
+// has other attributes to group by, or no room for the group.
+func (b *Binder) Group(objective uint32, values []string) (uint32, bool) {
+	if int(objective) >= len(b.groups) {
+		return 0, false
+	}
+	return b.groups[objective].number(values)
 }
 
 // compiler collects what can't be compiled.
@@ -166,7 +195,9 @@ func (c *compiler) refuseRaw(o *openslo.Objective) {
 }
 
 // compile compiles the indicator of an objective.
-func compile[K any](c *compiler, parser ottl.Parser[K], words *vocabulary, number uint32, o *openslo.Objective, g *groups) indicator[K] {
+func compile[K any](
+	c *compiler, parser ottl.Parser[K], words *vocabulary, number uint32, o *openslo.Objective, g *groups,
+) indicator[K] {
 	i := &o.Indicator
 	condition := func(e openslo.Expression) *condition[K] {
 		if e.Text == "" {

@@ -11,7 +11,9 @@ import (
 // functions are OTTL's converters. Those whose result is not in the telemetry are refused: a replay would have other verdicts.
 func functions[K any]() map[string]ottl.Factory[K] {
 	all := ottlfuncs.StandardConverters[K]()
-	for _, f := range []ottl.Factory[K]{ottlfuncs.NewNowFactory[K](), ottlfuncs.NewUUIDFactory[K](), ottlfuncs.NewUUIDv7Factory[K]()} {
+	for _, f := range []ottl.Factory[K]{
+		ottlfuncs.NewNowFactory[K](), ottlfuncs.NewUUIDFactory[K](), ottlfuncs.NewUUIDv7Factory[K](),
+	} {
 		all[f.Name()] = refused[K](f.Name())
 	}
 	return all

@@ -139,6 +139,27 @@ func (g *groups) add(k key) uint32 {
 	return number
 }
 
+// number is that of the group with these values, if there is room for it.
+func (g *groups) number(values []string) (uint32, bool) {
+	if len(values) != len(g.by) {
+		return 0, false
+	}
+	if len(values) == 0 {
+		return 0, true
+	}
+	var k key
+	for i, value := range values {
+		k.texts[i] = clean(value)
+	}
+	g.mu.RLock()
+	number, ok := g.known[k]
+	g.mu.RUnlock()
+	if !ok {
+		number = g.add(k)
+	}
+	return number, ok || number != OverflowGroup
+}
+
 // values of a group. Nil if there is no such group.
 func (g *groups) values(number uint32) []string {
 	switch {

@@ -8,9 +8,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// halves are how a threshold parts what a histogram has observed. What is in the bucket in which the threshold lies is not good, since
-// nobody knows on which side of it: too few good ones are a false alarm at worst, too many hide an outage. A threshold at an edge between
-// two buckets is exact, but for values that are equal to it: these count to the bucket that has them.
+// halves are how a threshold parts what a histogram has observed. What is in the bucket in which the threshold lies is not good,
+// since nobody knows on which side of it: too few good ones are a false alarm at worst, too many hide an outage. A threshold at
+// an edge between two buckets is exact, but for values that are equal to it: these count to the bucket that has them.
 type halves struct {
 	good uint64
 	// cut is the edge up to, or from, which values are good: infinite if none are.
@@ -21,7 +21,8 @@ type halves struct {
 
 func (h halves) isEdge() bool { return h.lower == h.upper }
 
-// halveExplicit parts a histogram with the buckets (…, b0], (b0, b1], …, (bn, …). isUpper says that values up to the threshold are good.
+// halveExplicit parts a histogram with the buckets (…, b0], (b0, b1], …, (bn, …). isUpper says that values up to the threshold
+// are good.
 func halveExplicit(h pmetric.HistogramDataPoint, threshold float64, isUpper bool) (halves, error) {
 	bounds, counts := h.ExplicitBounds(), h.BucketCounts()
 	n := bounds.Len()
@@ -96,8 +97,8 @@ const (
 	mostScale  = 20
 )
 
-// side is the positive or the negative half of an exponential histogram: its bucket i has the absolute values in (base^i, base^(i+1)],
-// where base is 2^(2^−scale). See https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram
+// side is the positive or the negative half of an exponential histogram: its bucket i has the absolute values in (base^i,
+// base^(i+1)], where base is 2^(2^−scale). See https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram
 type side struct {
 	pmetric.ExponentialHistogramDataPointBuckets
 	scale int

@@ -52,6 +52,9 @@ type indicator[K any] struct {
 // Objective is the index of the objective among those that were compiled.
 func (i *indicator[K]) Objective() uint32 { return i.objective }
 
+// regroup makes others the groups of the indicator's items.
+func (i *indicator[K]) regroup(g *groups) { i.groups = g }
+
 // class says whether an item is an event of an objective.
 type class int8
 

@@ -62,9 +62,9 @@ func (m *Measure) Split(i series.Increase) (good, bad float64) {
 
 // Point is an objective's indicator that looks at data points. It is safe for concurrent use.
 //
-// What an event is depends on what the objective asks. With good or bad, it is what a counter or a histogram has counted, or a point
-// of a gauge. With a threshold, it is an observation of a histogram, or else a point that has a level: of a gauge, or of a sum that
-// goes up and down. With an expression for the value, or a ratio that was computed elsewhere, each point is one event.
+// What an event is depends on what the objective asks. With good or bad, it is what a counter or a histogram has counted, or a
+// point of a gauge. With a threshold, it is an observation of a histogram, or else a point that has a level: of a gauge, or of a
+// sum that goes up and down. With an expression for the value, or a ratio that was computed elsewhere, each point is one event.
 type Point struct {
 	indicator[*ottldatapoint.TransformContext]
 	name   string

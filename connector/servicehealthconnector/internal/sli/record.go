@@ -11,8 +11,8 @@ type Record struct {
 	indicator[*ottllog.TransformContext]
 }
 
-// Judge says whether the record is an event of the objective, and how much of it is good, from 0 to 1. After an error the record must
-// not be counted.
+// Judge says whether the record is an event of the objective, and how much of it is good, from 0 to 1. After an error the record
+// must not be counted.
 func (r *Record) Judge(ctx context.Context, tctx *ottllog.TransformContext) (relevant bool, good float64, err error) {
 	it := recordItem{tctx}
 	class, err := r.classify(ctx, tctx, it)
