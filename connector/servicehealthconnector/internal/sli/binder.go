@@ -226,7 +226,8 @@ func compile[K any](
 		total: condition(i.Total), exclude: condition(o.Exclude), good: condition(i.Good), bad: condition(i.Bad),
 		raw: value(i.Raw), value: value(i.Value),
 	}
-	if i.Signal != openslo.Metrics && i.Good.Text == "" && i.Bad.Text == "" && i.Raw.Text == "" && i.Value.Text == "" {
+	isThreshold := i.Good.Text == "" && i.Bad.Text == "" && i.Raw.Text == ""
+	if isThreshold && i.Value.Text == "" && i.Signal != openslo.Metrics {
 		c.refuse(o, o.Source, "needs a value: only a data point has one of its own", nil)
 	}
 	return compiled

@@ -87,11 +87,14 @@ func (p *Point) Judge(ctx context.Context, tctx *ottldatapoint.TransformContext)
 	}
 	m.Void = class == excluded || err != nil
 	measureErr := p.measure(tctx, &m)
+	if measureErr != nil {
+		m = Measure{Void: true}
+	}
 	switch {
 	case err != nil:
 		return m, true, err
-	case measureErr != nil:
-		return Measure{Void: true}, true, measureErr
+	case measureErr != nil && class == event:
+		return m, true, measureErr
 	case m.Void || m.IsSplit:
 		return m, true, nil
 	}

@@ -176,17 +176,26 @@ func TestVoidMeasures(t *testing.T) {
 	p.SetIntValue(7)
 	p.Attributes().PutStr("text", "b")
 	tctx := pointOf(t, m, p)
+	nothing := m.Sum().DataPoints().AppendEmpty()
+	p.Attributes().CopyTo(nothing.Attributes())
+	nothing.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+	missing := pointOf(t, m, nothing)
 	for name, o := range map[string]openslo.Objective{
 		"excluded":          {Indicator: openslo.Indicator{Good: expression(`true`)}, Exclude: expression(`attributes["text"] == "b"`)},
 		"exclusion fails":   {Indicator: openslo.Indicator{Good: expression(`true`)}, Exclude: expression(`Int(attributes["text"]) + Duration("1s") == 1`)},
 		"good is not known": {Indicator: openslo.Indicator{Good: expression(`Int(attributes["text"]) + Duration("1s") == 1`)}},
 	} {
-		o.Name, o.Indicator.Signal, o.Indicator.Service = name, openslo.Metrics, openslo.Service{Name: "front"}
-		got, relevant, err := compiled(t, o).Points(front)[0].Judge(t.Context(), tctx)
+		o.Indicator.Signal, o.Indicator.Service = openslo.Metrics, openslo.Service{Name: "front"}
+		judge := compiled(t, o).Points(front)[0]
+		got, relevant, err := judge.Judge(t.Context(), tctx)
 		assert.True(t, relevant, name)
 		assert.Equal(t, name != "excluded", err != nil, name)
 		assert.True(t, got.Void && got.Cumulative, name)
 		assert.Equal(t, series.Amount{Whole: 7}, got.Total, name)
+
+		got, relevant, err = judge.Judge(t.Context(), missing)
+		assert.True(t, relevant && got.Void && !got.Cumulative, name)
+		assert.Equal(t, name != "excluded", err != nil, "what is excluded need not be judged")
 	}
 }
 

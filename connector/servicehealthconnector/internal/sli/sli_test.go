@@ -195,15 +195,17 @@ func TestCompileRefuses(t *testing.T) {
 		objective("first", openslo.Indicator{Total: expression(`kind = SERVER`), Good: expression(`colour == "red"`)}),
 		objective("second", openslo.Indicator{Value: expression(`set(name, "x")`), Op: openslo.LessThan}),
 		objective("third", openslo.Indicator{Signal: "smoke", Good: expression(`true`)}),
+		objective("fourth", openslo.Indicator{Signal: openslo.Logs, Op: openslo.LessThan}),
 	}, componenttest.NewNopTelemetrySettings())
 	var problems openslo.Errors
 	require.ErrorAs(t, err, &problems)
-	require.Len(t, problems, 4)
+	require.Len(t, problems, 5)
 	for i, want := range []string{
 		"slo.yaml:7: `spec.condition`: objective \"first\": condition has invalid syntax",
 		"slo.yaml:7: `spec.condition`: objective \"first\": ",
 		"slo.yaml:7: `spec.condition`: objective \"second\": ",
 		`objective "third": "smoke" is no signal`,
+		`objective "fourth": needs a value: only a data point has one of its own`,
 	} {
 		assert.Contains(t, problems[i].Error(), want)
 		assert.NotContains(t, problems[i].Error(), "\n")
