@@ -34,7 +34,7 @@ const (
 	// requests are those of a batch.
 	requests = 10
 	// stream is as long as it takes for all four pairs of windows to burn and to be calm again.
-	stream = 31 * time.Hour
+	stream = 37 * time.Hour
 	// near is how far a start or an end may be off: two evaluations, and the bucket by which the connector moves the windows on that
 	// decide here, those of six hours.
 	near = 2*evaluation + 6*time.Hour/60
