@@ -221,7 +221,8 @@ func TestFleet(t *testing.T) {
 	sent := map[string]int64{"good": int64(customer.sent - customer.failed), "bad": int64(customer.failed)}
 	evaluator.Await("all counts", chainTimeout, func() bool {
 		return ofOne.counted(objective, "one")["good"] == sent["good"] &&
-			ofFleet.counted(objective, "gateway-0", "gateway-1")["good"] >= sent["good"] && ofFleet.counted(objective, "evaluator")["good"] >= sent["good"]
+			ofFleet.counted(objective, "gateway-0", "gateway-1")["good"] >= sent["good"] &&
+			ofFleet.counted(objective, "evaluator")["good"] >= sent["good"]
 	})
 
 	assert.Equal(t, sent, ofOne.counted(objective, "one"))

@@ -120,7 +120,9 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	if err != nil {
 		return nil, err
 	}
-	s := &shared{registry: r, id: set.ID, logger: set.Logger, loader: load, telemetry: telemetry, storage: cfg.Storage, resource: set.Resource}
+	s := &shared{
+		registry: r, id: set.ID, logger: set.Logger, loader: load, telemetry: telemetry, storage: cfg.Storage, resource: set.Resource,
+	}
 	for name, m := range cfg.Metrics {
 		if !m.Enabled {
 			s.disabled = append(s.disabled, name)

@@ -17,9 +17,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/snapshot"
 )
 
 const fleetDocument = `
@@ -117,7 +119,7 @@ func newMember(t *testing.T, name string, countOnly bool) *member {
 	m.Engine = New(Settings{
 		TraceWindow: fleetWindow, MaxSpans: 100_000, MaxEdges: 10, MaxEdgesPerCaller: 10, Silence: time.Hour,
 		FlushInterval: fleetFlush, Late: 5 * time.Minute, Objectives: objectives, Binder: binder, CountOnly: countOnly,
-		Scope: "throughline/test",
+		Scope: "throughline/test", SnapshotInterval: 10 * time.Second, Logger: zap.NewNop(),
 	}, m)
 	return m
 }
@@ -280,4 +282,49 @@ func TestAFleetGivesTheVerdictsOfOneProcess(t *testing.T) {
 			assert.Zero(t, evaluator.Stats().LateEvents)
 		})
 	}
+}
+
+// TestAnEvaluatorThatIsKilledGoesOn kills one again and again. What it had heard and not saved is in the gateway's next points.
+func TestAnEvaluatorThatIsKilledGoesOn(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 7))
+	storage := client{}
+	evaluatorAt := func(now int64) *member {
+		m := newMember(t, "evaluator", false)
+		store, values, asides, err := snapshot.Open(t.Context(), storage, uint64(now))
+		require.NoError(t, err)
+		require.Empty(t, asides)
+		require.NoError(t, m.Restore(t.Context(), store, values, now))
+		return m
+	}
+	g, evaluator := newMember(t, "a", true), evaluatorAt(firstSecond*second)
+	var counted []pmetric.Metrics
+	var events []happened
+	for s := int64(0); s < 400; s++ {
+		now := (firstSecond + s) * second
+		if s > 0 {
+			traffic(random, s, func(number uint64, route string, failed bool, end int64) { g.span(number, route, failed, end, now) })
+		}
+		g.TickWall(t.Context(), now)
+		for _, md := range g.new() {
+			evaluator.Engine.Metrics(t.Context(), md, now)
+			counted = append(counted, md)
+		}
+		if s%37 == 36 {
+			events = append(events, evaluator.events...)
+			evaluator = evaluatorAt(now)
+			evaluator.Engine.Metrics(t.Context(), counted[len(counted)-1], now)
+		}
+		evaluator.TickWall(t.Context(), now)
+	}
+	evaluator.Drain(t.Context(), (firstSecond+400)*second)
+	want := count(counted)
+	require.NotEmpty(t, want)
+	assert.Equal(t, want, count(evaluator.new()))
+	started := 0
+	for _, e := range append(events, evaluator.events...) {
+		if e.name == "slo.burn.started" && e.route == "/cart" && e.severity == "page" {
+			started++
+		}
+	}
+	assert.Equal(t, 1, started, "a burn is announced once")
 }

@@ -27,8 +27,6 @@ type gathered struct {
 	held    int
 	// lag is by how much, in nanoseconds, gateways may trail behind the present at most.
 	lag int64
-	// judged is the end of the last second that was judged, 0 if none was.
-	judged int64
 }
 
 func newGathered(s Settings, table *names.Table) *gathered {
@@ -61,7 +59,7 @@ func (e *Engine) gather(md pmetric.Metrics, now int64) {
 // wait is false for an increase whose second was judged already, or if too many wait.
 func (g *gathered) wait(i fleet.Increase) bool {
 	number := i.At / int64(tick)
-	if (number+1)*int64(tick) <= g.judged || g.held >= maxWaiting {
+	if (number+1)*int64(tick) <= g.fleet.Judged() || g.held >= maxWaiting {
 		return false
 	}
 	list, known := g.waiting[number]
@@ -132,10 +130,12 @@ func (o *objectives) judge(now, horizon int64, events *report.Events, table *nam
 		return horizon, o.tell(now, horizon, events, table, c)
 	}
 	horizon = min(horizon, told) / int64(tick) * int64(tick)
-	for g.judged = max(g.judged, horizon-g.lag); g.judged < horizon; {
-		g.judged += int64(tick)
-		o.release(g.judged)
-		any = o.tell(now, g.judged, events, table, c) || any
+	judged := max(g.fleet.Judged(), horizon-g.lag)
+	for judged < horizon {
+		judged += int64(tick)
+		o.release(judged)
+		any = o.tell(now, judged, events, table, c) || any
 	}
-	return g.judged, any
+	g.fleet.Judge(judged)
+	return judged, any
 }

@@ -78,9 +78,12 @@ type Fleet struct {
 	runs      map[identity]*run
 	series    int
 	// since is from when on nothing was missed: who began after it counted from zero before our eyes.
-	since    int64
-	repeated uint64
-	refused  map[Refusal]uint64
+	since int64
+	// judged is the end of the last second that was judged, in nanoseconds since the epoch, 0 if none was; put is what it was when
+	// runs were last put.
+	judged, put int64
+	repeated    uint64
+	refused     map[Refusal]uint64
 }
 
 // identity is one run of one gateway: between two starts its sums only grow.
@@ -153,7 +156,8 @@ func (f *Fleet) point(resource pcommon.Map, k kind, p pmetric.NumberDataPoint, n
 	switch {
 	case p.Flags().NoRecordedValue():
 		return accepted
-	case p.ValueType() != pmetric.NumberDataPointValueTypeInt || p.IntValue() < 0 || p.StartTimestamp() == 0 || at < int64(p.StartTimestamp()):
+	case p.ValueType() != pmetric.NumberDataPointValueTypeInt || p.IntValue() < 0,
+		p.StartTimestamp() == 0 || at < int64(p.StartTimestamp()):
 		return NoCount
 	case at > now+futureSlack:
 		return FromFuture
@@ -200,7 +204,8 @@ func (f *Fleet) point(resource pcommon.Map, k kind, p pmetric.NumberDataPoint, n
 	if p.Exemplars().Len() > 0 {
 		e := p.Exemplars().At(0)
 		i.Trace = e.TraceID()
-		i.Operation = f.names.Operation(names.Operation{Service: series.Culprit.Entity, Name: text(e.FilteredAttributes(), report.OperationKey)})
+		name := text(e.FilteredAttributes(), report.OperationKey)
+		i.Operation = f.names.Operation(names.Operation{Service: series.Culprit.Entity, Name: name})
 	}
 	f.grow(i, before, *last, add)
 	return accepted
@@ -283,6 +288,12 @@ func (f *Fleet) Horizon(now int64) (int64, bool) {
 	}
 	return max(horizon, lowest), len(f.runs) > 0
 }
+
+// Judged is the end of the last second that was judged, in nanoseconds since the epoch, 0 if none was.
+func (f *Fleet) Judged() int64 { return f.judged }
+
+// Judge says that all seconds that end by a time have been judged. It survives with the runs: what was judged is not judged again.
+func (f *Fleet) Judge(by int64) { f.judged = by }
 
 // Repeated is the number of points that had been told before, or were older than others of their series.
 func (f *Fleet) Repeated() uint64 { return f.repeated }

@@ -41,11 +41,12 @@ func (id identity) run() Run { return Run{id.name, id.instance, strconv.FormatIn
 // Put calls put with how far the counts of each run have come that has changed since the last call.
 func (f *Fleet) Put(put func(run Run, value []byte)) {
 	for id, r := range f.runs {
-		if r.changed {
+		if r.changed || f.judged != f.put {
 			r.changed = false
-			put(id.run(), f.put(r))
+			put(id.run(), f.valueOf(r))
 		}
 	}
+	f.put = f.judged
 }
 
 // Touch makes a run count as changed: what was put did not get to where it should.
@@ -55,9 +56,10 @@ func (f *Fleet) Touch(run Run) {
 	}
 }
 
-// put appends the series by the attributes that they come with, since numbers mean nothing to another process.
-func (f *Fleet) put(r *run) []byte {
-	b := snapshot.Uint(snapshot.Uint(snapshot.Uint(nil, uint64(f.since)), uint64(r.heard)), uint64(r.counted))
+// valueOf has the series by the attributes that they come with, since numbers mean nothing to another process.
+func (f *Fleet) valueOf(r *run) []byte {
+	b := snapshot.Uint(snapshot.Uint(nil, uint64(f.since)), uint64(f.judged))
+	b = snapshot.Uint(snapshot.Uint(b, uint64(r.heard)), uint64(r.counted))
 	b = snapshot.Uint(b, uint64(len(r.series)))
 	for s, last := range r.series {
 		o := &f.objectives[s.Objective]
@@ -91,7 +93,7 @@ func (f *Fleet) TakeRun(id Run, r *snapshot.Reader) error {
 	if err != nil {
 		return err
 	}
-	since := r.Time()
+	since, judged := r.Time(), r.Time()
 	taken := &run{series: map[Series]*sum{}, heard: r.Time(), counted: r.Time()}
 	for range r.Len() {
 		k := events
@@ -118,6 +120,6 @@ func (f *Fleet) TakeRun(id Run, r *snapshot.Reader) error {
 		f.runs[key] = taken
 		f.series += len(taken.series)
 	}
-	f.since = max(f.since, since)
+	f.since, f.judged = max(f.since, since), max(f.judged, judged)
 	return nil
 }

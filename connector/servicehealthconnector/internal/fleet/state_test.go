@@ -48,7 +48,8 @@ func TestHowFarEachCountedSurvives(t *testing.T) {
 	assert.Equal(t, began*second, again.since)
 	assert.Empty(t, take(again, a.tells(point{at: began + 5, events: 2, route: "/pay"}), began+40), "it was counted before")
 	assert.Equal(t, []grown{{began + 25, 4}}, take(again, a.tells(point{at: began + 25, events: 6, route: "/pay"}), began+40))
-	assert.Equal(t, []grown{{began + 25, 1}}, take(again, a.tells(point{at: began + 25, events: 10, change: blamedOn("cards.example.com")}), began+40))
+	assert.Equal(t, []grown{{began + 25, 1}},
+		take(again, a.tells(point{at: began + 25, events: 10, change: blamedOn("cards.example.com")}), began+40))
 	assert.Equal(t, []grown{{began + 25, 1}}, take(again, b.tells(point{at: began + 25, events: 8}), began+40))
 	assert.Equal(t, []grown{{began + 27, 5}}, take(again, gateway{"c", began + 22}.tells(point{at: began + 27, events: 5}), began+40),
 		"who began while nobody listened is heard from its beginning")
