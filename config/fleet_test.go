@@ -206,7 +206,7 @@ func TestFleet(t *testing.T) {
 	customer := customer{t: t, to: []string{router.http, one.http}}
 	customer.shop(8*time.Second, false)
 	customer.shop(6*time.Second, true)
-	customer.shop(10*time.Second, false)
+	customer.shop(18*time.Second, false)
 	told(2)
 	// One is asked to end, and one is killed when it has told all it had.
 	gateways[0].Stop()
@@ -216,7 +216,7 @@ func TestFleet(t *testing.T) {
 	startGateway(1)
 	customer.shop(6*time.Second, false)
 	customer.shop(6*time.Second, true)
-	customer.shop(10*time.Second, false)
+	customer.shop(18*time.Second, false)
 	told(4)
 	sent := map[string]int64{"good": int64(customer.sent - customer.failed), "bad": int64(customer.failed)}
 	evaluator.Await("all counts", chainTimeout, func() bool {

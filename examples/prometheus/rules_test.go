@@ -47,7 +47,7 @@ var streamStart = time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
 func bad(number int) int {
 	switch hour := (time.Duration(number) * batch).Hours(); {
 	case hour >= 1 && hour < 2 && number%40 == 0:
-		return 1 // 2.5 times what is allowed: a ticket
+		return 1 // 2.5 times what is allowed, but with too little past for a ticket
 	case hour >= 10 && hour < 10.5:
 		return 3 // 300 times: a page at once
 	case hour >= 14 && hour < 18 && number%10 == 0:
