@@ -375,11 +375,11 @@ func TestDamagedState(t *testing.T) {
 			data[from] ^= 1
 		}
 		require.NoError(t, os.WriteFile(files[0], data, 0o600))
-		s.serveFor(4*time.Second, routes)
+		s.serveFor(2*time.Second, routes)
 		assert.Equal(t, 1, strings.Count(s.Output(), "it was set aside"))
-		assert.Less(t, s.events(), 2*before, "it begins afresh")
 		afresh := s.events()
-		s.serveFor(4*time.Second, routes)
+		assert.Less(t, afresh, before, "it begins afresh")
+		s.serveFor(2*time.Second, routes)
 		assert.NotContains(t, s.Output(), "set aside")
 		assert.Greater(t, s.events(), afresh, "and goes on from there")
 	})
@@ -393,13 +393,11 @@ func TestDamagedState(t *testing.T) {
 		storage["max_size"] = must(os.Stat(files[0])).Size()
 		s.serveFor(8*time.Second, 100*routes)
 		assert.Equal(t, 1, strings.Count(s.Output(), "the state could not be saved"), "it is said, and once")
-		full := s.events()
-		assert.Greater(t, full, before, "it goes on in memory")
+		assert.Greater(t, s.events(), before, "it goes on in memory")
 		delete(storage, "max_size")
-		s.serveFor(4*time.Second, routes)
+		s.serveFor(2*time.Second, routes)
 		assert.NotContains(t, s.Output(), "could not be")
 		assert.Greater(t, s.events(), before, "what was saved before is still there")
-		assert.Less(t, s.events(), full+before, "and what could not be saved is not")
 	})
 }
 

@@ -270,6 +270,37 @@ func TestWhatCountsSomethingElseBeginsAnew(t *testing.T) {
 	})
 }
 
+// A change is often taken back.
+func TestWhatComesBackGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloading(t, promise("one", "0.3", "0.99"), promise("two", "0.3", "0.99"))
+		defer r.stop()
+		r.serve("a", 900*millisecond)
+		r.serve("b", 900*millisecond)
+		r.wait(25 * time.Second)
+		r.write(promise("one", "1", "0.99"))
+		r.wait(10 * time.Second)
+		r.serve("b", 900*millisecond)
+		r.wait(30 * time.Second)
+		assert.Equal(t, map[string]int64{"one b good": 1}, r.counted())
+		r.write(promise("two", "0.3", "0.9"), promise("one", "0.3", "0.99"))
+		r.wait(30 * time.Second)
+		r.serve("b", 900*millisecond)
+		r.wait(30 * time.Second)
+		assert.Equal(t, map[string]int64{"one a bad": 1, "one b bad": 2, "two a bad": 1, "two b bad": 2}, r.counted())
+		blamed := int64(0)
+		all := r.metrics.AllMetrics()
+		for _, m := range all[len(all)-1].ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+			if m.Name() == "slo.bad_events.blamed" {
+				for _, p := range m.Sum().DataPoints().All() {
+					blamed += p.IntValue()
+				}
+			}
+		}
+		assert.Equal(t, int64(6), blamed)
+	})
+}
+
 // What is saved is what objectives count after a reload.
 func TestAReloadOutlivesARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -288,7 +319,8 @@ func TestAReloadOutlivesARestart(t *testing.T) {
 		again.serve("b", 100*millisecond)
 		again.wait(31 * time.Second)
 		assert.Equal(t, map[string]int64{
-			"stays a good": 1, "stays a bad": 1, "stays b good": 1, "comes a bad": 1, "comes b good": 1, "goes b good": 1,
+			"stays a good": 1, "stays a bad": 1, "stays b good": 1, "comes a bad": 1, "comes b good": 1,
+			"goes a good": 1, "goes b good": 1,
 		}, again.counted())
 	})
 }

@@ -29,6 +29,7 @@ type objectives struct {
 	// step is the longest time such that no bucket of any window begins within it.
 	step     int64
 	dossiers map[ledger.Key]*dossier
+	attic    attic
 	// counted is there where somebody else gives the verdicts, gathered where this engine gives them for a fleet, too.
 	// sloth says that objectives are told as Sloth does, too.
 	sloth    bool

@@ -8,6 +8,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/burn"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
@@ -50,18 +51,20 @@ func (e *Engine) adopt(numbered []openslo.Objective, binder *sli.Binder, now int
 	others := e.roster.others(numbered)
 	e.series.Restart(now, others...)
 	e.roster.become(numbered)
-	closed := e.objectives.adopt(numbered, binder, now, now-int64(e.settings.TraceWindow), events)
+	gone := e.objectives.adopt(numbered, binder, now, now-int64(e.settings.TraceWindow), events, e.names)
 	e.objectives.elsewhere(others, now)
 	e.binder = binder
 	if s := e.state.Load(); s != nil {
-		s.forget(closed)
+		s.forget(gone)
 	}
 }
 
 // adopt makes other objectives the present ones, and tells of the burns that nobody looks at any more. It returns the accounts that
-// are closed.
-func (o *objectives) adopt(numbered []openslo.Objective, binder *sli.Binder, now, horizon int64, events *report.Events) []account {
-	withdrawn, keys := o.ledger.Adopt(numbered, horizon)
+// are not kept for a return of their objectives.
+func (o *objectives) adopt(
+	numbered []openslo.Objective, binder *sli.Binder, now, horizon int64, events *report.Events, table *names.Table,
+) []stored {
+	withdrawn, closed := o.ledger.Adopt(numbered, horizon)
 	for _, w := range withdrawn {
 		alert := &o.documents[w.Objective].Conditions[w.Condition]
 		if alert.AnnounceResolved {
@@ -72,14 +75,31 @@ func (o *objectives) adopt(numbered []openslo.Objective, binder *sli.Binder, now
 			})
 		}
 	}
-	closed := make([]account, len(keys))
-	for i, key := range keys {
-		closed[i] = account{id: o.ids[key.Objective], group: o.binder.GroupValues(key.Objective, key.Group)}
-		delete(o.dossiers, key)
+	left := make([]stored, len(closed))
+	for i, c := range closed {
+		left[i] = stored{
+			account{id: o.ids[c.Objective], group: o.binder.GroupValues(c.Objective, c.Group)},
+			append(o.putBlamed(c.Key, nil, table), c.State...),
+		}
+		delete(o.dossiers, c.Key)
+	}
+	gone := o.attic.put(left)
+	fresh := map[ledger.ID]uint32{}
+	ids := identities(numbered)
+	for number := range numbered {
+		if numbered[number].Name != "" && (number >= len(o.ids) || o.ids[number] != ids[number]) {
+			fresh[ids[number]] = uint32(number)
+		}
 	}
 	o.ledger.Begin(now)
-	o.documents, o.ids, o.binder, o.step = numbered, identities(numbered), binder, burn.Step(windows(numbered)...)
-	return closed
+	o.documents, o.ids, o.binder, o.step = numbered, ids, binder, burn.Step(windows(numbered)...)
+	o.attic.take(fresh, func(objective uint32, s *stored) {
+		// What this process has put it can take.
+		if ok, err := o.take(objective, &s.account, snapshot.NewReader(s.state), table, now); ok && err == nil {
+			o.ledger.Touch(o.ledger.Len() - 1)
+		}
+	})
+	return gone
 }
 
 // elsewhere makes what is counted for others, or by others, that of the present objectives. Those with the numbers in others are
@@ -93,10 +113,10 @@ func (o *objectives) elsewhere(others []uint32, now int64) {
 	maps.DeleteFunc(o.counted.accounts, func(key ledger.Key, _ *sums) bool { return slices.Contains(others, key.Objective) })
 }
 
-// forget makes the slots of accounts that are closed those of nobody.
-func (s *state) forget(closed []account) {
-	for i := range closed {
-		name := closed[i].name()
+// forget makes the slots of accounts that are gone those of nobody.
+func (s *state) forget(gone []stored) {
+	for i := range gone {
+		name := gone[i].name()
 		if slot, ok := s.slots[name]; ok {
 			delete(s.slots, name)
 			s.leaving, s.free = append(s.leaving, snapshot.Change{Slot: slot}), append(s.free, slot)

@@ -192,7 +192,7 @@ func (e *Engine) keep(ctx context.Context, now int64, telling bool) {
 	e.mu.Unlock()
 	if !s.failing {
 		s.failing = true
-		s.logger.Error("the state could not be saved: objectives go on in memory, and what they count now would be lost with this process; "+
+		s.logger.Warn("the state could not be saved: objectives go on in memory, and what they count now would be lost with this process; "+
 			"it is tried again", zap.Error(err))
 	}
 }
@@ -206,6 +206,9 @@ func (e *Engine) changed(s *state, now int64) (changes []snapshot.Change, number
 		l := e.objectives.ledger
 		if g := e.objectives.gathered; g != nil && from == 0 {
 			e.objectives.release(math.MaxInt64) // What waits is in no account.
+			for _, run := range g.fleet.Gone() {
+				s.forget([]stored{{account: account{id: ofFleet, group: run[:]}}})
+			}
 			g.fleet.Put(func(run fleet.Run, value []byte) {
 				a := account{id: ofFleet, group: run[:], until: now + int64(kept)}
 				changes = append(changes, snapshot.Change{Slot: s.slot(a.name()), Value: snapshot.Seal(append(a.put(nil), value...), 0)})
@@ -258,6 +261,10 @@ func longest(o *openslo.Objective) time.Duration {
 
 // put appends who was blamed in an account, and what it has counted.
 func (o *objectives) put(number int, key ledger.Key, b []byte, table *names.Table) []byte {
+	return o.ledger.Put(number, o.putBlamed(key, b, table))
+}
+
+func (o *objectives) putBlamed(key ledger.Key, b []byte, table *names.Table) []byte {
 	var blamed map[charge]float64
 	if d := o.dossiers[key]; d != nil {
 		blamed = d.blamed
@@ -273,7 +280,7 @@ func (o *objectives) put(number int, key ledger.Key, b []byte, table *names.Tabl
 		}
 		b = snapshot.Float(snapshot.Bool(b, entity.Peer), n)
 	}
-	return o.ledger.Put(number, b)
+	return b
 }
 
 // take opens an account with what was put. It is false if there can be no such group.

@@ -82,8 +82,10 @@ type Fleet struct {
 	// judged is the end of the last second that was judged, in nanoseconds since the epoch, 0 if none was; put is what it was when
 	// runs were last put.
 	judged, put int64
-	repeated    uint64
-	refused     map[Refusal]uint64
+	// gone are runs that were forgotten and that somebody else may remember; the latest, if nobody asks.
+	gone     []Run
+	repeated uint64
+	refused  map[Refusal]uint64
 }
 
 // identity is one run of one gateway: between two starts its sums only grow.
@@ -264,10 +266,14 @@ func text(m pcommon.Map, key string) string {
 
 // Forget forgets the runs that have told nothing for long.
 func (f *Fleet) Forget(now int64) {
+	if len(f.gone) > maxRuns {
+		f.gone = f.gone[len(f.gone)-maxRuns:]
+	}
 	for id, r := range f.runs {
 		if now-r.heard > silence {
 			f.series -= len(r.series)
 			delete(f.runs, id)
+			f.gone = append(f.gone, id.run())
 			// If it comes back, it must not seem to begin only now.
 			f.since = max(f.since, id.start+1)
 		}

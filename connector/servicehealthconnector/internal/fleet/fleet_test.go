@@ -269,6 +269,8 @@ func TestTheSilentAreForgotten(t *testing.T) {
 	f.Forget((began + 4000) * second)
 	assert.Len(t, f.runs, 1)
 	assert.Equal(t, 1, f.series)
+	assert.Equal(t, []Run{{"throughline", "a", "10001000000000"}}, f.Gone())
+	assert.Empty(t, f.Gone())
 	assert.Empty(t, take(f, a.tells(point{at: began + 4080, events: 70}), began+4100), "it is not new because it was forgotten")
 	assert.Equal(t, []grown{{began + 4081, 5}}, take(f, a.tells(point{at: began + 4081, events: 75}), began+4100))
 }

@@ -49,6 +49,13 @@ func (f *Fleet) Put(put func(run Run, value []byte)) {
 	f.put = f.judged
 }
 
+// Gone returns the runs that were forgotten since the last call.
+func (f *Fleet) Gone() []Run {
+	gone := f.gone
+	f.gone = nil
+	return gone
+}
+
 // Touch makes a run count as changed: what was put did not get to where it should.
 func (f *Fleet) Touch(run Run) {
 	for id, r := range f.runs {

@@ -18,13 +18,19 @@ type Withdrawn struct {
 	Reading       Reading
 }
 
+// Closed is an account that is closed, and the state that Take would open it with again. None of its alerts fires there.
+type Closed struct {
+	Key
+	State []byte
+}
+
 // Adopt makes other objectives those of the ledger. The accounts of one that has the same number and identity stay: windows keep
 // what they have counted, and conditions that are the same the state that they are in. All other accounts are closed. now is when
 // the windows end.
 //
-// It returns the burns that are withdrawn with their conditions or objective, one for each severity of an account, and the keys of
-// the accounts that are closed.
-func (l *Ledger) Adopt(objectives []openslo.Objective, now int64) (withdrawn []Withdrawn, closed []Key) {
+// It returns the burns that are withdrawn with their conditions or objective, one for each severity of an account, and the accounts
+// that are closed.
+func (l *Ledger) Adopt(objectives []openslo.Objective, now int64) (withdrawn []Withdrawn, closed []Closed) {
 	next := *l
 	next.objectives, next.plans, next.accounts, next.inOrder = objectives, make([]plan, len(objectives)), map[Key]*account{}, nil
 	same := make([]bool, max(len(objectives), len(l.objectives)))
@@ -47,10 +53,12 @@ func (l *Ledger) Adopt(objectives []openslo.Objective, now int64) (withdrawn []W
 		if a.Objective < uint32(len(objectives)) && Identity(&objectives[a.Objective]) == Identity(&l.objectives[a.Objective]) {
 			next.succeed(a.Key, l.Put(number, nil))
 		}
-		if next.accounts[a.Key] == nil {
-			closed = append(closed, a.Key)
-		}
 		withdrawn = append(withdrawn, l.withdraw(a, &next, now)...)
+		if next.accounts[a.Key] == nil {
+			clear(a.alerts)
+			clear(a.episodes)
+			closed = append(closed, Closed{a.Key, l.Put(number, nil)})
+		}
 	}
 	*l = next
 	return withdrawn, closed

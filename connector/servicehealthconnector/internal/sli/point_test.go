@@ -185,7 +185,7 @@ func TestVoidMeasures(t *testing.T) {
 		"exclusion fails":   {Indicator: openslo.Indicator{Good: expression(`true`)}, Exclude: expression(`Int(attributes["text"]) + Duration("1s") == 1`)},
 		"good is not known": {Indicator: openslo.Indicator{Good: expression(`Int(attributes["text"]) + Duration("1s") == 1`)}},
 	} {
-		o.Indicator.Signal, o.Indicator.Service = openslo.Metrics, openslo.Service{Name: "front"}
+		o.Name, o.Indicator.Signal, o.Indicator.Service = name, openslo.Metrics, openslo.Service{Name: "front"}
 		judge := compiled(t, o).Points(front)[0]
 		got, relevant, err := judge.Judge(t.Context(), tctx)
 		assert.True(t, relevant, name)
