@@ -3,15 +3,15 @@ package servicehealthconnector
 import (
 	"errors"
 	"fmt"
-	"path"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
 
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
-	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/engine"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
@@ -62,8 +62,69 @@ type DependenciesConfig struct {
 	Silence time.Duration `mapstructure:"silence"`
 	// Temporality is cumulative or delta.
 	Temporality string `mapstructure:"temporality"`
+	// Dimensions are attributes of spans, or else of their resources, by which the calls along a dependency are told apart, too.
+	Dimensions []string `mapstructure:"dimensions"`
+	// Histogram is the kind of that of durations.
+	Histogram HistogramConfig `mapstructure:"histogram"`
 	// Limits are set by hand, for dependencies whose past is no measure. The first that applies counts.
 	Limits []LimitConfig `mapstructure:"limits"`
+}
+
+// HistogramConfig is the kind of a histogram: exponential, unless Explicit has buckets.
+type HistogramConfig struct {
+	Explicit ExplicitConfig `mapstructure:"explicit"`
+}
+
+// ExplicitConfig is a histogram with buckets of one's own.
+type ExplicitConfig struct {
+	// Buckets are their upper bounds, in ascending order.
+	Buckets []time.Duration `mapstructure:"buckets"`
+}
+
+// maxBuckets bounds the buckets of an explicit histogram.
+const maxBuckets = 200
+
+// validate returns what is wrong with the kind of histogram.
+func (h *HistogramConfig) validate() error {
+	const key = "`dependencies.histogram.explicit.buckets`"
+	buckets := h.Explicit.Buckets
+	if len(buckets) > maxBuckets {
+		return fmt.Errorf("%s must be at most %d upper bounds, not %d", key, maxBuckets, len(buckets))
+	}
+	for i, upper := range buckets {
+		if upper <= 0 || i > 0 && upper <= buckets[i-1] {
+			return fmt.Errorf("%s must be greater than zero, and each greater than the one before: %s is not", key, upper)
+		}
+	}
+	return nil
+}
+
+// bounds are the buckets in seconds, or nil of an exponential histogram.
+func (h *HistogramConfig) bounds() []float64 {
+	var bounds []float64
+	for _, upper := range h.Explicit.Buckets {
+		bounds = append(bounds, float64(upper)/1e9)
+	}
+	return bounds
+}
+
+// validateDimensions returns what is wrong with the extra dimensions.
+func (d *DependenciesConfig) validateDimensions() error {
+	const key = "`dependencies.dimensions`"
+	if len(d.Dimensions) > dimension.Most {
+		return fmt.Errorf("%s must be at most %d, not %d", key, dimension.Most, len(d.Dimensions))
+	}
+	for i, name := range d.Dimensions {
+		switch {
+		case name == "":
+			return fmt.Errorf("%s must be names of attributes: one is empty", key)
+		case slices.Contains(d.Dimensions[:i], name):
+			return fmt.Errorf("%s names %q twice", key, name)
+		case !report.MayBeDimension(name):
+			return fmt.Errorf("%s: every dependency has %q already", key, name)
+		}
+	}
+	return nil
 }
 
 // The values of DependenciesConfig.Temporality.
@@ -72,13 +133,11 @@ const (
 	delta      = "delta"
 )
 
-// LimitConfig is a limit on the dependencies that match it. Empty patterns match all.
+// LimitConfig is a limit on the dependencies that meet its condition.
 type LimitConfig struct {
-	// Caller and Callee are patterns of names, with their namespace if they have one: `shop/*`, `sqlite:*`. See path.Match.
-	Caller string `mapstructure:"caller"`
-	Callee string `mapstructure:"callee"`
-	// Type is one of the types of dependencies.
-	Type string `mapstructure:"type"`
+	// Condition is in OTTL over the attributes of a dependency: `attributes["callee.service.name"] == "payments"`. All meet an
+	// empty one.
+	Condition string `mapstructure:"condition"`
 	// FailureRate is the share of failed calls, from 0 to less than 1, above which a dependency is degraded.
 	FailureRate float64 `mapstructure:"failure_rate"`
 	// Duration is what at most one call in twenty may exceed.
@@ -89,16 +148,6 @@ type LimitConfig struct {
 func (l *LimitConfig) validate(index int) error {
 	key := fmt.Sprintf("dependencies.limits[%d]", index)
 	var errs []error
-	for part, pattern := range map[string]string{"caller": l.Caller, "callee": l.Callee} {
-		if _, err := path.Match(pattern, ""); err != nil {
-			errs = append(errs, fmt.Errorf("`%s.%s`: %q is no pattern: %w", key, part, pattern, err))
-		}
-	}
-	switch l.Type {
-	case "", dependency.RPC.String(), dependency.Messaging.String(), dependency.Database.String(), dependency.External.String():
-	default:
-		errs = append(errs, fmt.Errorf("`%s.type`: there is no type %q", key, l.Type))
-	}
 	if !(l.FailureRate >= 0 && l.FailureRate < 1) {
 		errs = append(errs, fmt.Errorf("`%s.failure_rate` must be from 0 to less than 1: no share of failed calls is above 1", key))
 	}
@@ -114,15 +163,15 @@ func (l *LimitConfig) validate(index int) error {
 	return errors.Join(errs...)
 }
 
-func (d *DependenciesConfig) limits() []engine.Limit {
-	var limits []engine.Limit
+// limits compiles the limits.
+func (d *DependenciesConfig) limits(set component.TelemetrySettings) (*limit.Set, error) {
+	var limits []limit.Limit
 	for _, l := range d.Limits {
-		limits = append(limits, engine.Limit{
-			Caller: l.Caller, Callee: l.Callee, Type: l.Type,
-			Limit: health.Limit{FailureRate: l.FailureRate, Duration: int64(l.Duration)},
+		limits = append(limits, limit.Limit{
+			Condition: l.Condition, Limit: health.Limit{FailureRate: l.FailureRate, Duration: int64(l.Duration)},
 		})
 	}
-	return limits
+	return limit.Compile(limits, set)
 }
 
 // SLOConfig is about objectives.
@@ -203,8 +252,14 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("`compatibility`: %q is not known; %q and %q are", other, serviceGraph, sloth))
 		}
 	}
+	errs = append(errs, c.Dependencies.validateDimensions(), c.Dependencies.Histogram.validate())
 	for i := range c.Dependencies.Limits {
 		errs = append(errs, c.Dependencies.Limits[i].validate(i))
+	}
+	// Also what only compiles later is to be refused by `validate`, with its key or its document's file and line.
+	nowhere := component.TelemetrySettings{Logger: zap.NewNop()}
+	if _, err := c.Dependencies.limits(nowhere); err != nil {
+		errs = append(errs, err)
 	}
 	for name := range c.Metrics {
 		if !report.Emits(name) {
@@ -213,8 +268,7 @@ func (c *Config) Validate() error {
 	}
 	objectives, err := openslo.Load(c.SLO.Files, c.SLO.Documents)
 	if err == nil {
-		// Also what only compiles later is to be refused by `validate`, with the document's file and line.
-		_, err = sli.Compile(objectives, component.TelemetrySettings{Logger: zap.NewNop()})
+		_, err = sli.Compile(objectives, nowhere)
 	}
 	return errors.Join(append(errs, err)...)
 }

@@ -116,6 +116,10 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	if err != nil {
 		return nil, err
 	}
+	limits, err := cfg.Dependencies.limits(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
 	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
 	if err != nil {
 		return nil, err
@@ -135,7 +139,9 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		MaxEdgesPerCaller: cfg.Dependencies.MaxEdgesPerCaller,
 		Silence:           cfg.Dependencies.Silence,
 		Delta:             cfg.Dependencies.Temporality == delta,
-		Limits:            cfg.Dependencies.limits(),
+		Limits:            limits,
+		Dimensions:        cfg.Dependencies.Dimensions,
+		Bounds:            cfg.Dependencies.Histogram.bounds(),
 		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
 		Sloth:             slices.Contains(cfg.Compatibility, sloth),
 		FlushInterval:     cfg.FlushInterval,

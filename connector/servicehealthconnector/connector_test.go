@@ -28,6 +28,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 )
 
 // A case is a folder of testdata: input.yaml holds requests of spans, expected.yaml what is told of them.
@@ -62,9 +63,10 @@ func (s stretch) second(at float64) ptrace.Traces {
 }
 
 type span struct {
-	Service, Namespace, Environment, Version string
-	Trace, ID, Parent                        string
-	Name, Kind, Status                       string
+	Service, Namespace, Environment, Version, Revision string
+
+	Trace, ID, Parent  string
+	Name, Kind, Status string
 	// Start and End are seconds.
 	Start, End float64
 	State      string
@@ -259,6 +261,13 @@ func describe(md pmetric.Metrics, into *expected) {
 				into.Calls = append(into.Calls, fmt.Sprintf("%s = %d", edge(p.Attributes()), p.IntValue()))
 			}
 		case "dependency.duration":
+			if m.Type() == pmetric.MetricTypeHistogram {
+				for _, p := range m.Histogram().DataPoints().All() {
+					into.Durations = append(into.Durations, fmt.Sprintf("%s, %s: %d calls, %.3f s, %v up to %v", edge(p.Attributes()),
+						value(p.Attributes(), "side"), p.Count(), p.Sum(), p.BucketCounts().AsRaw(), p.ExplicitBounds().AsRaw()))
+				}
+				continue
+			}
 			for _, p := range m.ExponentialHistogram().DataPoints().All() {
 				into.Durations = append(into.Durations, fmt.Sprintf("%s, %s: %d calls, %.3f s", edge(p.Attributes()), value(p.Attributes(), "side"), p.Count(), p.Sum()))
 			}
@@ -297,7 +306,18 @@ func describe(md pmetric.Metrics, into *expected) {
 
 func edge(a pcommon.Map) string {
 	text := fmt.Sprintf("%s: %s %s", sides(a), value(a, "dependency.type"), value(a, "outcome"))
-	return strings.TrimSpace(text + " " + value(a, "error.type"))
+	return strings.TrimSpace(strings.TrimSpace(text+" "+value(a, "error.type")) + " " + dimensions(a))
+}
+
+// dimensions are what an edge has beyond its own attributes.
+func dimensions(a pcommon.Map) string {
+	var parts []string
+	for key, v := range a.All() {
+		if isOfSide := strings.HasPrefix(key, "caller.") || strings.HasPrefix(key, "callee."); isOfSide && !report.IsOfEdge(key) {
+			parts = append(parts, key+"="+v.AsString())
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 // sides are who calls whom, or only who is called.
@@ -334,7 +354,7 @@ func event(r plog.LogRecord) string {
 		return fmt.Sprintf("%s at %s: %s %s", text, r.Timestamp().AsTime().Format("15:04:05"), value(r.Attributes(), "suspects.service.name"),
 			value(r.Attributes(), "suspects.layer"))
 	case "service.version_changed":
-		return text + ": " + r.Body().Str()
+		return fmt.Sprintf("%s at %s: %s", text, r.Timestamp().AsTime().Format("15:04:05"), r.Body().Str())
 	}
 	return fmt.Sprintf("%s at %s: %s, suspects %s %s", text, r.Timestamp().AsTime().Format("15:04:05"), value(r.Attributes(), "slo.name"),
 		value(r.Attributes(), "suspects.service.name"), value(r.Attributes(), "suspects.layer"))
@@ -384,7 +404,7 @@ func (s span) put(td ptrace.Traces, trace string, later float64) {
 	rs := td.ResourceSpans().AppendEmpty()
 	for key, v := range map[string]string{
 		"service.name": s.Service, "service.namespace": s.Namespace,
-		"deployment.environment.name": s.Environment, "service.version": s.Version,
+		"deployment.environment.name": s.Environment, "service.version": s.Version, "vcs.ref.head.revision": s.Revision,
 	} {
 		if v != "" {
 			rs.Resource().Attributes().PutStr(key, v)

@@ -261,11 +261,29 @@ func TestWrongConfigurationIsRefusedByItsKey(t *testing.T) {
 		"`flush_interval` must be greater than zero":         func(c *Config) { c.FlushInterval = 0 },
 		"`clock` must be \"wall\" or \"event\"":              func(c *Config) { c.Clock = "sundial" },
 		"there is no metric \"slo.magic\"":                   func(c *Config) { c.Metrics = map[string]MetricConfig{"slo.magic": {}} },
-		"`dependencies.limits[0].duration` must be less than 58.72": func(c *Config) {
-			c.Dependencies.Limits = []LimitConfig{{Duration: time.Minute}}
+		"`dependencies.limits[0].duration` must be less than 1h2m38.": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{Duration: 63 * time.Minute}}
 		},
 		"`dependencies.limits[0].failure_rate` must be from 0 to less than 1": func(c *Config) {
 			c.Dependencies.Limits = []LimitConfig{{FailureRate: 1}}
+		},
+		"`dependencies.limits[1].condition`: condition has invalid syntax": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{FailureRate: 0.1}, {Condition: "callee ~ x", FailureRate: 0.1}}
+		},
+		"attributes[callee.name] is no attribute of a dependency": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{Condition: `attributes["callee.name"] == "x"`, FailureRate: 0.1}}
+		},
+		"resource.attributes[callee.service.name] is not known of a dependency": func(c *Config) {
+			c.Dependencies.Limits = []LimitConfig{{Condition: `resource.attributes["callee.service.name"] == "x"`, FailureRate: 0.1}}
+		},
+		"`dependencies.dimensions` must be at most 4":   func(c *Config) { c.Dependencies.Dimensions = []string{"a", "b", "c", "d", "e"} },
+		"`dependencies.dimensions` names \"a\" twice":   func(c *Config) { c.Dependencies.Dimensions = []string{"a", "a"} },
+		"every dependency has \"service.name\" already": func(c *Config) { c.Dependencies.Dimensions = []string{"service.name"} },
+		"`dependencies.histogram.explicit.buckets` must be at most 200": func(c *Config) {
+			c.Dependencies.Histogram.Explicit.Buckets = make([]time.Duration, 201)
+		},
+		"each greater than the one before: 1s is not": func(c *Config) {
+			c.Dependencies.Histogram.Explicit.Buckets = []time.Duration{time.Second, time.Second}
 		},
 		"slo.files[0]": func(c *Config) { c.SLO.Files = []string{"testdata/absent/*.yaml"} },
 	} {

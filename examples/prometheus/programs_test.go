@@ -47,7 +47,7 @@ connectors:
     compatibility: [service_graph, sloth]
     dependencies:
       limits:
-        - {callee: cards.example.com, failure_rate: 0.02}
+        - {condition: 'attributes["callee.service.name"] == "cards.example.com"', failure_rate: 0.02}
 service:
   telemetry:
     metrics:

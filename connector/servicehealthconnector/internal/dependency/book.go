@@ -1,164 +1,155 @@
 package dependency
 
 import (
-	"slices"
-	"sync"
-
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 )
 
-// maxErrorTypes bounds the kinds of failure of one edge that are told apart.
-const maxErrorTypes = 16
-
 // maxExplained bounds the bad calls of one edge that are looked at more closely between two calls of Recents.
 const maxExplained = 32
 
-// Admission decides which edges and which kinds of their failures are told apart. All books of an engine share it; it is safe
-// for concurrent use.
-type Admission struct {
-	mu       sync.Mutex
-	edges    map[Edge][]uint32
-	ofCaller map[uint32]int
-	most     int
-	// mostOfCaller bounds the edges of one caller, so that none takes the room of the others.
-	mostOfCaller int
-	fresh        []Edge
-	refused      uint64
-}
-
-// NewAdmission returns an admission of at most the given number of edges, in all and for each caller.
-func NewAdmission(most, mostOfCaller int) *Admission {
-	return &Admission{edges: map[Edge][]uint32{}, ofCaller: map[uint32]int{}, most: most, mostOfCaller: mostOfCaller}
-}
-
-func (a *Admission) admit(e Edge) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if _, ok := a.edges[e]; ok {
-		return true
-	}
-	if len(a.edges) >= a.most || a.ofCaller[e.Caller] >= a.mostOfCaller {
-		a.refused++
-		return false
-	}
-	a.edges[e] = nil
-	a.ofCaller[e.Caller]++
-	a.fresh = append(a.fresh, e)
-	return true
-}
-
-func (a *Admission) admitError(e Edge, errorType uint32) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	known := a.edges[e]
-	if slices.Contains(known, errorType) {
-		return true
-	}
-	if len(known) == maxErrorTypes {
-		return false
-	}
-	a.edges[e] = append(known, errorType)
-	return true
-}
-
-// Dismiss gives back the room of an edge.
-func (a *Admission) Dismiss(e Edge) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if _, ok := a.edges[e]; !ok {
-		return
-	}
-	delete(a.edges, e)
-	if a.ofCaller[e.Caller]--; a.ofCaller[e.Caller] == 0 {
-		delete(a.ofCaller, e.Caller)
-	}
-}
-
-// Fresh returns the edges that were admitted since the last call of Fresh.
-func (a *Admission) Fresh() []Edge {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	fresh := a.fresh
-	a.fresh = nil
-	return fresh
-}
-
-// Refused is the number of calls along edges that found no room.
-func (a *Admission) Refused() uint64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.refused
-}
-
 // Book counts calls, until they are moved to totals. It is not safe for concurrent use.
 type Book struct {
-	accounts  map[uint64]*account
+	accounts  index
 	touched   []*account
 	watched   []*account
 	admission *Admission
+	// bounds are those of explicit histograms, nil for exponential ones.
+	bounds []float64
 }
 
-// account is what a book counted along one edge.
+// account is what a book counted along one edge. What most calls need stands first, within three lines of the processor's cache: of
+// many edges no more is in there.
 type account struct {
 	edge     Edge
 	admitted bool
-	success  *Series
-	failures []failure
-	// touched says that there is something to be moved to totals.
-	touched bool
-	recent  Recent
-	watched bool
+	// touched says that there is something to be moved to totals, watched that there is something to be told as recent.
+	touched, watched bool
+	// pended is how many of pending are in use.
+	pended uint8
 	// slow is the duration in nanoseconds from which a call is slow, or 0; explained is how many calls were said to be bad since
 	// the last call of Recents.
-	slow      int64
-	explained int
-	// trace is the one that was counted last, with so many calls.
-	trace   pcommon.TraceID
-	inTrace uint32
+	slow int64
+	// trace is the one that was counted last, with so many calls; squares is Recent.Squares.
+	trace              pcommon.TraceID
+	inTrace, explained uint32
+	squares            uint64
+	// confident is the Confident of pending calls, slowest the duration of each side's exemplar among the calls that succeeded.
+	confident float64
+	slowest   [2]int64
+	// pending are ordinary calls, by the durations of both sides in nanoseconds, or none: they enter their histograms together.
+	pending [7][2]int64
+
+	recent Recent
+	// success are calls that succeeded and have no dimensions, others all the rest.
+	success *Series
+	others  map[outcome]*Series
 }
 
-type failure struct {
-	errorType uint32
-	series    *Series
+// none is the duration of a side that sent no span.
+const none = -1
+
+// outcome tells the series of one edge apart.
+type outcome struct {
+	sets      Sets
+	errorType uint16
+	failed    bool
 }
 
 // NewBook returns a book. Calls along edges that are not admitted are counted toward the callee names.Other of the same
-// caller and type, and failures of kinds that are not toward names.Other.
-func NewBook(admission *Admission) *Book {
-	return &Book{accounts: map[uint64]*account{}, admission: admission}
+// caller and type, and failures of kinds that are not toward names.Other. bounds are those of explicit histograms in seconds; without
+// any, histograms are exponential.
+func NewBook(admission *Admission, bounds []float64) *Book {
+	return &Book{accounts: newIndex(), admission: admission, bounds: bounds}
 }
 
 // Count counts a call of t. It is true if the call failed or was slow, for as many calls as are worth a closer look.
 func (b *Book) Count(t *trace.Trace, call Call) bool {
-	var failed bool
-	var errorType uint32
-	caller := &t.Spans[call.CallerSpan]
-	speaks := speaks(caller, call)
+	caller, speaks := &t.Spans[call.CallerSpan], speaks(&t.Spans[call.CallerSpan], call)
+	o := outcome{sets: Sets{Caller: caller.Dimensions}}
 	if speaks {
-		failed, errorType = caller.Has(trace.Failed), caller.ErrorType
+		o.failed, o.errorType = caller.Has(trace.Failed), caller.ErrorType
 	}
+	var callee *trace.Record
 	if call.CalleeSpan != trace.None {
-		callee := &t.Spans[call.CalleeSpan]
-		failed = failed || callee.Has(trace.Failed)
-		if errorType == names.None {
-			errorType = callee.ErrorType
+		callee = &t.Spans[call.CalleeSpan]
+		o.sets.Callee = callee.Dimensions
+		o.failed = o.failed || callee.Has(trace.Failed)
+		if o.errorType == 0 {
+			o.errorType = callee.ErrorType
 		}
 	}
+	if !o.failed {
+		o.errorType = 0
+	}
+	if !speaks {
+		caller = nil
+	}
 	a := b.at(call.Edge)
-	s := b.series(a, failed, errorType)
 	calls, answers := call.weights(t)
-	s.Calls += calls
-	s.Confident += calls * call.Confidence
-	if speaks {
-		s.Caller.observe(t.ID, caller, calls)
+	switch {
+	case o == (outcome{}) && calls == 1 && answers <= 1:
+		b.pend(a, t.ID, caller, callee)
+		a.confident += call.Confidence
+	default:
+		s := b.series(a, o)
+		s.Calls += calls
+		s.Confident += calls * call.Confidence
+		if caller != nil {
+			s.Caller.observe(t.ID, caller, calls)
+		}
+		if callee != nil {
+			s.Callee.observe(t.ID, callee, answers)
+		}
+		a.recent.add(o.failed, call.took(t, speaks))
 	}
-	if call.CalleeSpan != trace.None {
-		s.Callee.observe(t.ID, &t.Spans[call.CalleeSpan], answers)
+	return b.watch(a, t.ID, o.failed, call.took(t, speaks))
+}
+
+// pend notes an ordinary call: one that succeeded, without dimensions, each of whose spans stands for itself only.
+func (b *Book) pend(a *account, id pcommon.TraceID, caller, callee *trace.Record) {
+	b.touch(a)
+	if int(a.pended) == len(a.pending) {
+		b.settle(a)
 	}
-	return b.watch(a, t.ID, failed, call.took(t, speaks))
+	both := &a.pending[a.pended]
+	a.pended++
+	for side, span := range [...]*trace.Record{caller, callee} {
+		if both[side] = none; span == nil {
+			continue
+		}
+		ns := span.End - span.Start
+		both[side] = ns
+		if ns > a.slowest[side] || a.slowest[side] == 0 {
+			a.slowest[side] = ns
+			b.succeeded(a).side(side).show(id, span)
+		}
+	}
+}
+
+// settle moves the pending calls to where they belong.
+func (b *Book) settle(a *account) {
+	if a.pended == 0 {
+		return
+	}
+	s := b.succeeded(a)
+	s.Calls += float64(a.pended)
+	s.Confident += a.confident
+	for _, both := range a.pending[:a.pended] {
+		took := both[0]
+		if took == none {
+			took = both[1]
+		}
+		a.recent.add(false, took)
+		for side, ns := range both {
+			if ns != none {
+				s.side(side).add(ns, 1)
+			}
+		}
+	}
+	a.pended, a.confident = 0, 0
 }
 
 // weights are how many calls this one stands for, and how many that were answered. Two sampled spans are both there as often as
@@ -193,22 +184,29 @@ func (c Call) took(t *trace.Trace, speaks bool) int64 {
 // true as that of Count.
 func (b *Book) CountLinked(edge Edge, t *trace.Trace, consumer *trace.Record) bool {
 	a := b.at(edge)
-	failed := consumer.Has(trace.Failed)
-	s := b.series(a, failed, consumer.ErrorType)
+	o := outcome{failed: consumer.Has(trace.Failed), sets: Sets{Callee: consumer.Dimensions}}
+	if o.failed {
+		o.errorType = consumer.ErrorType
+	}
+	s := b.series(a, o)
 	s.Calls += consumer.Count
 	s.Confident += consumer.Count
 	s.Callee.observe(t.ID, consumer, consumer.Count)
-	return b.watch(a, t.ID, failed, consumer.End-consumer.Start)
+	took := consumer.End - consumer.Start
+	a.recent.add(o.failed, took)
+	return b.watch(a, t.ID, o.failed, took)
 }
 
 // CountEntry counts a request to a service, whoever sent it. Nothing but Recents tells of it. It is true as that of Count.
 func (b *Book) CountEntry(service uint32, t *trace.Trace, span *trace.Record) bool {
-	return b.watch(b.at(Entry(service)), t.ID, span.Has(trace.Failed), span.End-span.Start)
+	a, failed, took := b.at(Entry(service)), span.Has(trace.Failed), span.End-span.Start
+	a.recent.add(failed, took)
+	return b.watch(a, t.ID, failed, took)
 }
 
 // SetSlow says from which duration in nanoseconds on a call along an edge is slow.
 func (b *Book) SetSlow(e Edge, ns int64) {
-	if a := b.accounts[e.number()]; a != nil {
+	if a := b.accounts.get(e.number()); a != nil {
 		a.slow = ns
 	}
 }
@@ -216,10 +214,11 @@ func (b *Book) SetSlow(e Edge, ns int64) {
 // Recents calls f with what was seen of each edge since the last call. Edges beyond the bound are left out: they are many in one.
 func (b *Book) Recents(f func(Edge, *Recent)) {
 	for _, a := range b.watched {
-		if a.admitted {
+		b.settle(a)
+		if a.recent.Squares = a.squares; a.admitted {
 			f(a.edge, &a.recent)
 		}
-		a.recent, a.watched, a.explained, a.inTrace = Recent{}, false, 0, 0
+		a.recent, a.watched, a.squares, a.explained, a.inTrace = Recent{}, false, 0, 0, 0
 	}
 	b.watched = b.watched[:0]
 }
@@ -229,64 +228,83 @@ func (b *Book) Recents(f func(Edge, *Recent)) {
 func (b *Book) MoveTo(totals *Totals, now int64, most int) (more bool) {
 	rest := max(0, len(b.touched)-most)
 	for _, a := range b.touched[rest:] {
+		b.settle(a)
 		if a.success != nil {
 			totals.take(Key{Edge: a.edge}, a.success, now)
 		}
-		for _, f := range a.failures {
-			totals.take(Key{Edge: a.edge, Failed: true, ErrorType: f.errorType}, f.series, now)
+		for o, s := range a.others {
+			totals.take(Key{Edge: a.edge, Failed: o.failed, ErrorType: uint32(o.errorType), Sets: o.sets}, s, now)
 		}
-		a.touched = false
+		a.touched, a.slowest = false, [2]int64{}
 	}
 	b.touched = b.touched[:rest]
 	return rest > 0
 }
 
-// Forget removes the accounts of edges, once their counts were moved.
+// Forget removes the accounts of edges. What was counted along one since its counts were moved is moved with the next ones.
 func (b *Book) Forget(edges []Edge) {
 	for _, e := range edges {
-		if a := b.accounts[e.number()]; a != nil && !a.touched && !a.watched {
-			delete(b.accounts, e.number())
+		if a := b.accounts.get(e.number()); a != nil {
+			a.admitted = false
+			b.accounts.remove(e.number())
 		}
 	}
 }
 
 func (b *Book) at(edge Edge) *account {
-	if a := b.accounts[edge.number()]; a != nil {
+	if a := b.accounts.get(edge.number()); a != nil {
 		return a
 	}
 	admitted := edge.Caller == names.None || b.admission.admit(edge)
 	if !admitted {
 		edge.Callee = names.Other
-		if a := b.accounts[edge.number()]; a != nil {
+		if a := b.accounts.get(edge.number()); a != nil {
 			return a
 		}
 	}
 	a := &account{edge: edge, admitted: admitted}
-	b.accounts[edge.number()] = a
+	b.accounts.put(edge.number(), a)
 	return a
 }
 
-func (b *Book) series(a *account, failed bool, errorType uint32) *Series {
+func (b *Book) touch(a *account) {
 	if !a.touched {
 		a.touched = true
 		b.touched = append(b.touched, a)
 	}
-	if !failed {
-		if a.success == nil {
-			a.success = &Series{}
+}
+
+// succeeded is the series of calls that succeeded and have no dimensions.
+func (b *Book) succeeded(a *account) *Series {
+	if a.success == nil {
+		a.success = newSeries(b.bounds)
+	}
+	return a.success
+}
+
+func (b *Book) series(a *account, o outcome) *Series {
+	b.touch(a)
+	if o == (outcome{}) {
+		return b.succeeded(a)
+	}
+	if s := a.others[o]; s != nil {
+		return s
+	}
+	if o.sets != (Sets{}) && !(a.admitted && b.admission.admitSets(a.edge, o.sets)) {
+		o.sets = o.sets.overflow()
+	}
+	if uint32(o.errorType) > names.Other && !(a.admitted && b.admission.admitError(a.edge, o.errorType)) {
+		o.errorType = uint16(names.Other)
+	}
+	s := a.others[o]
+	if s == nil {
+		if a.others == nil {
+			a.others = map[outcome]*Series{}
 		}
-		return a.success
+		s = newSeries(b.bounds)
+		a.others[o] = s
 	}
-	for i := range a.failures {
-		if a.failures[i].errorType == errorType {
-			return a.failures[i].series
-		}
-	}
-	if errorType > names.Other && !(a.admitted && b.admission.admitError(a.edge, errorType)) {
-		return b.series(a, failed, names.Other)
-	}
-	a.failures = append(a.failures, failure{errorType, &Series{}})
-	return a.failures[len(a.failures)-1].series
+	return s
 }
 
 func (b *Book) watch(a *account, id pcommon.TraceID, failed bool, took int64) (isBad bool) {
@@ -294,11 +312,10 @@ func (b *Book) watch(a *account, id pcommon.TraceID, failed bool, took int64) (i
 		a.watched = true
 		b.watched = append(b.watched, a)
 	}
-	a.recent.add(failed, took)
 	if a.trace != id {
 		a.trace, a.inTrace = id, 0
 	}
-	a.recent.Squares += 2*uint64(a.inTrace) + 1 // (n + 1)² − n²
+	a.squares += 2*uint64(a.inTrace) + 1 // (n + 1)² − n²
 	a.inTrace++
 	if !failed && (a.slow == 0 || took < a.slow) || a.explained >= maxExplained || !a.admitted {
 		return false

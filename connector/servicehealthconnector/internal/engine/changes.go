@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
@@ -18,44 +20,57 @@ const (
 	forgotten = int64(10 * time.Minute)
 	// near is how long in nanoseconds before a burn's onset a change is still worth a word.
 	near = int64(15 * time.Minute)
+	// measured is for how long in nanoseconds after a version first served its share of the traffic is measured.
+	measured = int64(10 * time.Second)
 	// gone is after how long in nanoseconds a version that was not seen is taken to have been taken back.
 	gone = int64(15 * time.Second)
 )
 
+// release is what of a service is deployed: its version, or where that stays the same or is missing, the revision of its source.
+type release struct{ version, revision string }
+
 // changes notices when a version of a service first serves.
 type changes struct {
+	// measuring is how many changes have their traffic measured: what they ask of each resource is nothing while there is none.
+	measuring atomic.Int32
+
 	mu       sync.Mutex
 	versions map[uint32]*versions
-	latest   []change
-	untold   []change
+	latest   []*change
+	untold   []*change
 }
 
 type versions struct {
-	// current is the version that was announced last.
-	current string
-	// last is when each version was seen last.
-	last map[string]int64
+	// current is the release that was announced last, and change how it came.
+	current release
+	change  *change
+	// last is when each release was seen last.
+	last map[release]int64
 }
 
 type change struct {
 	service           uint32
-	version, previous string
+	release, previous release
 	at                int64
+	// told says that it is no longer measured.
+	told bool
+	// served is how many spans of the service were of the release since then, all how many there were.
+	served, all float64
 }
 
-func (c *changes) see(service uint32, version string, now int64) {
+func (c *changes) see(service uint32, is release, now int64) {
 	if service <= names.Other {
 		return
 	}
-	version = names.Clean(version)
+	is = release{names.Clean(is.version), names.Clean(is.revision)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.versions[service]
 	if v == nil {
-		v = &versions{current: version, last: map[string]int64{}}
+		v = &versions{current: is, last: map[release]int64{}}
 		c.versions[service] = v
 	}
-	last, known := v.last[version]
+	last, known := v.last[is]
 	if !known && len(v.last) >= maxVersions {
 		for old, at := range v.last {
 			if now-at > forgotten {
@@ -66,46 +81,81 @@ func (c *changes) see(service uint32, version string, now int64) {
 			return
 		}
 	}
-	v.last[version] = now
-	if known && now-last <= forgotten || version == v.current {
+	v.last[is] = now
+	if known && now-last <= forgotten || is == v.current {
 		return
 	}
-	ch := change{service: service, version: version, previous: v.current, at: now}
-	v.current = version
-	c.untold = append(c.untold, ch)
-	if c.latest = append(c.latest, ch); len(c.latest) > maxChanges {
+	v.change = &change{service: service, release: is, previous: v.current, at: now}
+	v.current = is
+	c.untold = append(c.untold, v.change)
+	c.measuring.Add(1)
+	if c.latest = append(c.latest, v.change); len(c.latest) > maxChanges {
 		c.latest = c.latest[len(c.latest)-maxChanges:]
 	}
 }
 
-// fresh returns the changes since the last call.
-func (c *changes) fresh() []change {
+// traffic notes spans of a service. It is asked of each resource, and does nothing unless a change is being measured.
+func (c *changes) traffic(service uint32, is release, spans float64) {
+	if c.measuring.Load() == 0 {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fresh := c.untold
-	c.untold = nil
+	v := c.versions[service]
+	if v == nil || v.change == nil || v.change.told {
+		return
+	}
+	v.change.all += spans
+	if (release{names.Clean(is.version), names.Clean(is.revision)}) == v.current {
+		v.change.served += spans
+	}
+}
+
+// fresh returns the changes that were measured for long enough since the last call, or, if it is the last, all.
+func (c *changes) fresh(now int64, last bool) []*change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for n < len(c.untold) && (last || now-c.untold[n].at >= measured) {
+		c.untold[n].told = true
+		n++
+	}
+	fresh := slices.Clone(c.untold[:n])
+	c.untold = slices.Delete(c.untold, 0, n)
+	c.measuring.Add(int32(-n))
 	return fresh
 }
 
 // before returns the latest change of the given service that came shortly before a time, or else the latest of any.
 // A change that has been taken back is none.
-func (c *changes) before(at int64, service uint32) (change, bool) {
+func (c *changes) before(at int64, service uint32) (*change, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var found change
+	var found *change
 	for _, ch := range c.latest {
-		if ch.at > at || at-ch.at > near || at-c.versions[ch.service].last[ch.version] > gone {
+		if ch.at > at || at-ch.at > near || at-c.versions[ch.service].last[ch.release] > gone {
 			continue
 		}
-		if found.at == 0 || ch.service == service || found.service != service {
+		if found == nil || ch.service == service || found.service != service {
 			found = ch
 		}
 	}
-	return found, found.at != 0
+	return found, found != nil
 }
 
-func (ch change) named(table *names.Table) report.Change {
+// named is how a change is told. Its share of the traffic is known only once it was measured.
+func (ch *change) named(table *names.Table) report.Change {
 	return report.Change{
-		Service: table.EntityOf(ch.service), Version: ch.version, Previous: ch.previous, At: time.Unix(0, ch.at),
+		Service: table.EntityOf(ch.service), At: time.Unix(0, ch.at),
+		Version: ch.release.version, Previous: ch.previous.version,
+		Revision: ch.release.revision, PreviousRevision: ch.previous.revision,
 	}
+}
+
+// share is the release's share of the traffic while it was measured. Nobody else reads or writes it after that.
+func (ch *change) share() float64 {
+	if ch.all == 0 {
+		return 0
+	}
+	return ch.served / ch.all
 }

@@ -55,7 +55,7 @@ type event struct {
 
 func newDecider(e *Engine, admission *dependency.Admission) *decider {
 	return &decider{
-		engine: e, book: dependency.NewBook(admission), sample: usual.NewSample(), judge: blame.NewJudge(),
+		engine: e, book: dependency.NewBook(admission, e.settings.Bounds), sample: usual.NewSample(), judge: blame.NewJudge(),
 	}
 }
 
@@ -193,6 +193,9 @@ func (d *decider) follow(links []hold.Link, u *usual.Usual) {
 		consumer := &d.tree.Spans[i]
 		if parent := d.tree.Parent[i]; parent != trace.None && d.tree.Spans[parent].Service != consumer.Service {
 			continue // The call was found by the parent.
+		}
+		if consumer.Has(trace.Receives) && d.engine.workers.has(consumer.Service) {
+			continue // The work on the message is what counts, in whichever trace it is.
 		}
 		producer, ok := d.engine.shardOf(link.Trace).producer(message{link.Trace, link.Span})
 		if !ok {

@@ -9,7 +9,9 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/suspect"
@@ -22,7 +24,7 @@ const suspicious = int64(45 * time.Second)
 // dependencies knows of each edge what it counted and how it is. The ticks own it.
 type dependencies struct {
 	totals *dependency.Totals
-	limits []Limit
+	limits *limit.Set
 	// graph says that calls are to be told as service_graph does, too.
 	graph bool
 	// edges are those that are watched, in the order in which they were first seen. Of the requests to services, entries, at most
@@ -40,8 +42,13 @@ type dependencies struct {
 type watched struct {
 	health.Watch
 	// last is when anything was seen of it, in nanoseconds since the epoch.
-	last  int64
-	tally *suspect.Tally
+	last int64
+	// calls are those seen of late: they count half after each flush, of which there were so many since it was first seen.
+	calls   float64
+	flushes int
+	// leaving says that it has been displaced: that no calls come any more says nothing.
+	leaving bool
+	tally   *suspect.Tally
 	// told are the conditions under which the edge has been, each a series of its own.
 	told []condition
 }
@@ -80,6 +87,7 @@ func (ds *dependencies) take(now int64, d *decider, table *names.Table) {
 		if w := ds.of(edge, table); w != nil {
 			w.Add(r)
 			w.last = now
+			w.calls += float64(r.Calls)
 		}
 	})
 	for _, e := range d.witnesses {
@@ -104,12 +112,7 @@ func (ds *dependencies) of(edge dependency.Edge, table *names.Table) *watched {
 			ds.entries++
 		}
 		w = &watched{}
-		for i := range ds.limits {
-			if ds.limits[i].applies(edge, table) {
-				w.Limit = ds.limits[i].Limit
-				break
-			}
-		}
+		w.Limit = ds.limits.Of(edge, table)
 		ds.watched[edge] = w
 		ds.edges = append(ds.edges, edge)
 	}
@@ -129,6 +132,9 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 	}
 	for _, edge := range ds.edges {
 		w := ds.watched[edge]
+		if w.leaving {
+			continue
+		}
 		before := w.Verdict()
 		verdict, changed := w.Close(now, ds.expected(edge, w))
 		if changed {
@@ -240,13 +246,39 @@ func (ds *dependencies) origin(edge dependency.Edge, w *watched, now int64) repo
 	return report.Self
 }
 
+// settled is after how many flushes an edge may be displaced: before, it is not known how busy it is.
+const settled = 4
+
+// displace lets the edges go that are quiet while others, which are busy, find no room. It returns those that go; what was counted
+// along them since then is told with the next flush. Who is in trouble stays, since that often comes with fewer calls.
+func (ds *dependencies) displace(admission *dependency.Admission) (leaving []dependency.Edge) {
+	var quiet []dependency.Activity
+	for _, edge := range ds.edges {
+		w := ds.watched[edge]
+		if w.flushes++; edge.Caller != names.None && w.flushes > settled && !w.Verdict().State.IsBad() {
+			quiet = append(quiet, dependency.Activity{Edge: edge, Calls: w.calls})
+		}
+	}
+	leaving = admission.Displace(quiet)
+	ds.totals.Retire(leaving)
+	for _, edge := range leaving {
+		ds.watched[edge].leaving = true
+	}
+	for _, w := range ds.watched {
+		w.calls /= 2
+	}
+	return leaving
+}
+
 // tell adds the metrics of all edges, and removes the edges that have left.
-func (ds *dependencies) tell(now, at int64, metrics *report.Metrics, table *names.Table) (left []dependency.Edge) {
+func (ds *dependencies) tell(
+	now, at int64, metrics *report.Metrics, table *names.Table, dimensions *dimension.Table,
+) (left []dependency.Edge) {
 	type sum struct{ calls, confident float64 }
 	confidence := map[dependency.Edge]*sum{}
 	graph := report.NewServiceGraph()
 	left = ds.totals.Tell(at, func(key dependency.Key, s *dependency.Series) {
-		metrics.Dependency(key, s, table)
+		metrics.Dependency(key, s, table, dimensions)
 		if ds.graph {
 			graph.Add(key, s, table)
 		}

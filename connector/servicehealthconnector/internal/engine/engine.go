@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"maps"
 	"math"
+	"math/bits"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -22,8 +24,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/fleet"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
@@ -66,12 +70,15 @@ type Settings struct {
 	Silence time.Duration
 	// Delta makes the sums of calls begin anew with each flush.
 	Delta bool
+	// Dimensions are the attributes by which edges are divided, at most dimension.Most.
+	Dimensions []string
+	// Bounds are those of explicit histograms in seconds; without any, histograms are exponential.
+	Bounds []float64
 	// ServiceGraph tells calls under the names of service_graph, too.
 	ServiceGraph bool
 	// Sloth tells objectives under the names of Sloth, too.
-	Sloth bool
-	// Limits are asked in their order; the first that applies counts.
-	Limits        []Limit
+	Sloth         bool
+	Limits        *limit.Set
 	FlushInterval time.Duration
 	Late          time.Duration
 	// CountOnly leaves the verdicts on objectives to whoever sums up what several engines count.
@@ -99,14 +106,19 @@ type Sink interface {
 type Engine struct {
 	settings Settings
 	sink     Sink
-	names    *names.Table
-	marks    *marks.Table
-	shards   []*shard
-	deciders []*decider
-	batches  chan *batch
-	usual    atomic.Pointer[usual.Usual]
-	clock    eventClock
-	refused  counter[reader.Refusal]
+	// seed is that of shardIndex.
+	seed  [2]uint64
+	names *names.Table
+	// dimensions are the extra ones of dependencies.
+	dimensions *dimension.Table
+	marks      *marks.Table
+	shards     []*shard
+	deciders   []*decider
+	batches    chan *batch
+	usual      atomic.Pointer[usual.Usual]
+	clock      eventClock
+	refused    counter[reader.Refusal]
+	workers    workers
 	// intake is held by whoever reads telemetry, so that what it says of objectives is held before these become others.
 	intake sync.RWMutex
 	binder *sli.Binder
@@ -153,27 +165,32 @@ type batch struct {
 }
 
 type served struct {
-	version string
-	at      int64
+	release
+	at int64
 }
 
 // New returns an engine.
 func New(settings Settings, sink Sink) *Engine {
 	n := runtime.GOMAXPROCS(0)
 	e := &Engine{
-		settings:  settings,
-		sink:      sink,
-		binder:    settings.Binder,
-		names:     names.New(),
-		marks:     marks.New(),
-		batches:   make(chan *batch, 2*n),
-		past:      usual.NewPast(),
-		roster:    newRoster(settings.Objectives),
-		diagnoser: newDiagnoser(settings),
-		series:    series.New(settings.MaxSeries),
-		hasher:    series.NewHasher(),
-		changes:   changes{versions: map[uint32]*versions{}},
-		admission: dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
+		settings:   settings,
+		sink:       sink,
+		binder:     settings.Binder,
+		names:      names.New(),
+		dimensions: dimension.New(settings.Dimensions),
+		marks:      marks.New(),
+		batches:    make(chan *batch, 2*n),
+		past:       usual.NewPast(),
+		roster:     newRoster(settings.Objectives),
+		diagnoser:  newDiagnoser(settings),
+		series:     series.New(settings.MaxSeries),
+		hasher:     series.NewHasher(),
+		changes:    changes{versions: map[uint32]*versions{}},
+		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
+	}
+	if e.seed = [2]uint64{rand.Uint64(), rand.Uint64()}; settings.EventTime {
+		// A recording comes from no stranger, and has the same order each time.
+		e.seed = [2]uint64{0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93}
 	}
 	for range n {
 		e.deciders = append(e.deciders, newDecider(e, e.admission))
@@ -201,7 +218,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	for _, rs := range td.ResourceSpans().All() {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
-		served := false
+		served := 0.0
 		asked := e.binder.Asked(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
@@ -210,17 +227,20 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 					e.refused.add(refusal, 1)
 					continue
 				}
-				if !served {
-					served = true
+				if served == 0 {
 					e.serve(b, resource, now)
 				}
+				served += record.Count
 				it := b.item(e.shardIndex(span.TraceID()))
 				it.id, it.record = span.TraceID(), record
 				if slis := asked.Of(span); len(slis) > 0 {
 					it.record.Marks = e.judge(ctx, b, slis, rs, ss, span)
 				}
 				it.firstLink = int32(len(b.links))
-				if links := span.Links(); links.Len() > 0 && record.SpanKind() == ptrace.SpanKindConsumer {
+				if record.SpanKind() == ptrace.SpanKindConsumer {
+					e.workers.add(record.Service)
+				}
+				if links := span.Links(); links.Len() > 0 && (record.SpanKind() == ptrace.SpanKindConsumer || record.Has(trace.Receives)) {
 					for i := range min(links.Len(), maxLinks) {
 						link := links.At(i)
 						b.links = append(b.links, hold.Link{From: record.ID, Trace: link.TraceID(), Span: trace.Number(link.SpanID())})
@@ -228,6 +248,9 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 				}
 				it.behindLinks = int32(len(b.links))
 			}
+		}
+		if served > 0 {
+			e.changes.traffic(resource.Service, release{resource.Version, resource.Revision}, served)
 		}
 	}
 	e.put(b, now+int64(e.settings.TraceWindow))
@@ -287,14 +310,15 @@ func (b *batch) item(shard int) *item {
 
 // serve notes the version of a service. A batch that sees the same one again within a tick has nothing new to say.
 func (e *Engine) serve(b *batch, resource reader.Resource, now int64) {
-	if resource.Version == "" {
+	is := release{resource.Version, resource.Revision}
+	if is == (release{}) {
 		return
 	}
-	if last := b.versions[resource.Service]; last.version == resource.Version && now-last.at < int64(tick) {
+	if last := b.versions[resource.Service]; last.release == is && now-last.at < int64(tick) {
 		return
 	}
-	b.versions[resource.Service] = served{names.Clean(resource.Version), now}
-	e.changes.see(resource.Service, resource.Version, now)
+	b.versions[resource.Service] = served{release{names.Clean(is.version), names.Clean(is.revision)}, now}
+	e.changes.see(resource.Service, is, now)
 }
 
 // judge asks the objectives that look at a span whether it is an event of theirs, and returns the number of what they say.
@@ -404,7 +428,7 @@ func (e *Engine) tick(ctx context.Context, now, due int64) {
 	if due > now {
 		horizon = now
 	}
-	events, metrics, urgent := e.tell(now, horizon, due > now)
+	events, metrics, urgent := e.tell(now, horizon, due == math.MaxInt64)
 	e.keep(ctx, now, urgent || metrics != nil)
 	if events.Len() > 0 {
 		e.sink.Logs(ctx, events.Logs())
@@ -450,8 +474,8 @@ func (e *Engine) sweep(now, due int64) {
 	}
 }
 
-// tell collects the events that are due and, at the end of a flush interval, the metrics. It says whether any event is about an
-// objective. Nothing comes after the last of them.
+// tell collects the events that are due, or all if it is the last time, and, at the end of a flush interval, the metrics. It says
+// whether any event is about an objective.
 func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, metrics *report.Metrics, urgent bool) {
 	// A timer comes a little early or late, which must not put off a flush by a whole tick.
 	flush := now-e.flushed >= int64(e.settings.FlushInterval-tick/2)
@@ -463,8 +487,8 @@ func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, met
 	for _, edge := range fresh {
 		events.Discovered(time.Unix(0, now), edge, e.names)
 	}
-	for _, change := range e.changes.fresh() {
-		events.VersionChanged(change.named(e.names))
+	for _, change := range e.changes.fresh(now, last) {
+		events.VersionChanged(change.named(e.names), change.share(), time.Unix(0, now))
 	}
 	e.dependencies.look(now, events, e.names, &e.changes)
 	e.diagnoser.look(now, events, e.names, &e.changes)
@@ -509,12 +533,13 @@ func (e *Engine) flush(now, at int64, metrics *report.Metrics) {
 		e.dependencies.tellSlow(d)
 		d.mu.Unlock()
 	}
-	left := e.dependencies.tell(now, at, metrics, e.names)
-	if len(left) == 0 {
-		return
-	}
+	left := e.dependencies.tell(now, at, metrics, e.names, e.dimensions)
 	for _, edge := range left {
 		e.admission.Dismiss(edge)
+	}
+	left = append(left, e.dependencies.displace(e.admission)...)
+	if len(left) == 0 {
+		return
 	}
 	for _, d := range e.deciders {
 		d.mu.Lock()
@@ -525,9 +550,11 @@ func (e *Engine) flush(now, at int64, metrics *report.Metrics) {
 
 func (e *Engine) shardOf(id pcommon.TraceID) *shard { return e.shards[e.shardIndex(id)] }
 
+// shardIndex spreads traces whatever their IDs are: they come from strangers, who must not choose the shard.
 func (e *Engine) shardIndex(id pcommon.TraceID) int {
-	// Senders make the right half random; the left one may be a time.
-	return int(binary.LittleEndian.Uint64(id[8:]) * 0x9E3779B97F4A7C15 >> 32 % uint64(len(e.shards)))
+	// Both halves of a product with secret numbers; package maphash takes several times as long.
+	high, low := bits.Mul64(binary.LittleEndian.Uint64(id[:8])^e.seed[0], binary.LittleEndian.Uint64(id[8:])^e.seed[1])
+	return int((high ^ low) >> 32 % uint64(len(e.shards)))
 }
 
 func (e *Engine) batch() *batch {
@@ -536,7 +563,7 @@ func (e *Engine) batch() *batch {
 		return b
 	default:
 		return &batch{
-			reader: reader.New(e.names), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks), versions: map[uint32]served{},
+			reader: reader.New(e.names, e.dimensions), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks), versions: map[uint32]served{},
 		}
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/tracetest"
 )
 
 const second = int64(time.Second)
@@ -165,49 +167,104 @@ func TestTheServicesWhoseRequestsAreWatchedAreBounded(t *testing.T) {
 	assert.Len(t, ds.edges, 3)
 }
 
+func TestWhoIsInTroubleOrNewIsNotDisplaced(t *testing.T) {
+	const most = 4
+	ds, table, admission := newDependencies(Settings{MaxEdges: most}, 0), names.New(), dependency.NewAdmission(most, most)
+	book := dependency.NewBook(admission, nil)
+	tree := tracetest.Build(table, "a - front client 0-10 peer=p")
+	call := dependency.Calls(tree, table, nil)[0]
+	edge := func(peer int) dependency.Edge {
+		call.Callee = tracetest.Peer(table, fmt.Sprint("p", peer))
+		return call.Edge
+	}
+	count := func(peer, times int) {
+		edge(peer)
+		for range times {
+			book.Count(tree, call)
+		}
+	}
+	for peer := range most {
+		count(peer, 1)
+		w := ds.of(edge(peer), table)
+		w.flushes = settled
+	}
+	failing := ds.of(edge(0), table)
+	failing.Limit.FailureRate = 0.1
+	for now := range int64(3) {
+		failing.Add(&dependency.Recent{Calls: 100, Failed: 100})
+		failing.Close(now*second, 0)
+	}
+	assert.True(t, failing.Verdict().State.IsBad())
+	ds.of(edge(1), table).flushes = 0
+	ds.of(edge(2), table).calls = 1000
+	count(7, 100)
+	count(8, 100)
+	assert.Equal(t, []dependency.Edge{edge(3)}, ds.displace(admission))
+	assert.True(t, ds.watched[edge(3)].leaving)
+}
+
 func TestChanges(t *testing.T) {
 	newChanges := func() *changes { return &changes{versions: map[uint32]*versions{}} }
 	const front, back = 2, 3
 
 	t.Run("the first version of a service is no change", func(t *testing.T) {
 		c := newChanges()
-		c.see(front, "1", 100*second)
-		assert.Empty(t, c.fresh())
+		c.see(front, release{version: "1"}, 100*second)
+		assert.Empty(t, c.fresh(200*second, false))
 	})
 	t.Run("while a rollout goes on, versions take turns, and it is one change", func(t *testing.T) {
 		c := newChanges()
 		for i := range int64(10) {
-			c.see(front, []string{"1", "2"}[i%2], (100+i)*second)
+			c.see(front, release{version: []string{"1", "2"}[i%2]}, (100+i)*second)
 		}
-		assert.Len(t, c.fresh(), 1)
+		assert.Len(t, c.fresh(200*second, false), 1)
 		for _, at := range []int64{108, 109} { // Whichever was seen last.
 			found, ok := c.before(at*second, front)
 			assert.True(t, ok)
-			assert.Equal(t, "2", found.version)
+			assert.Equal(t, "2", found.release.version)
 		}
+	})
+	t.Run("a change is told with its share of the traffic, once that was measured", func(t *testing.T) {
+		c := newChanges()
+		one, two := release{"1", "a"}, release{"1", "b"}
+		c.see(front, one, 100*second)
+		c.traffic(front, one, 1000)
+		c.see(front, two, 110*second)
+		c.traffic(front, two, 1)
+		c.traffic(back, two, 1000)
+		c.traffic(front, one, 2)
+		c.traffic(front, release{}, 1)
+		assert.Empty(t, c.fresh(110*second+measured-1, false))
+		fresh := c.fresh(110*second+measured, false)
+		assert.Len(t, fresh, 1)
+		assert.InDelta(t, 0.25, fresh[0].share(), 1e-9)
+		assert.Equal(t, 110*second, fresh[0].at)
+		assert.Zero(t, c.measuring.Load())
+		c.traffic(front, two, 1000)
+		assert.InDelta(t, 0.25, fresh[0].share(), 1e-9)
 	})
 	t.Run("what was taken back is not held against anybody", func(t *testing.T) {
 		c := newChanges()
-		c.see(front, "1", 100*second)
-		c.see(front, "2", 110*second)
-		c.see(front, "1", 120*second)
+		c.see(front, release{version: "1"}, 100*second)
+		c.see(front, release{version: "2"}, 110*second)
+		c.see(front, release{version: "1"}, 120*second)
 		_, ok := c.before(130*second, front)
 		assert.False(t, ok)
 	})
 	t.Run("a change of the suspect goes before a later one of another service", func(t *testing.T) {
 		c := newChanges()
 		for _, service := range []uint32{front, back} {
-			c.see(service, "1", 100*second)
+			c.see(service, release{version: "1"}, 100*second)
 		}
-		c.see(front, "2", 110*second)
-		c.see(back, "2", 112*second)
+		c.see(front, release{version: "2"}, 110*second)
+		c.see(back, release{version: "2"}, 112*second)
 		found, _ := c.before(115*second, front)
 		assert.Equal(t, uint32(front), found.service)
 	})
 	t.Run("versions are bounded", func(t *testing.T) {
 		c := newChanges()
 		for i := range int64(1000) {
-			c.see(front, time.Duration(i).String(), 100*second+i)
+			c.see(front, release{version: time.Duration(i).String()}, 100*second+i)
 		}
 		assert.LessOrEqual(t, len(c.versions[front].last), maxVersions)
 	})

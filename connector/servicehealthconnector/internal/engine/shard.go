@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 )
 
@@ -105,3 +106,15 @@ func (p *producers) put(m message, service uint32) {
 	p.ring[p.next] = m
 	p.next = (p.next + 1) % p.most
 }
+
+// workers are the services whose work on messages was seen. Of the others, to receive a message is all that is seen of it. It is
+// safe for concurrent use.
+type workers [names.MaxEntities]atomic.Bool
+
+func (w *workers) add(service uint32) {
+	if !w[service].Load() {
+		w[service].Store(true)
+	}
+}
+
+func (w *workers) has(service uint32) bool { return w[service].Load() }

@@ -241,8 +241,8 @@ func (w *Watch) Close(now int64, expected float64) (Verdict, bool) {
 	current := w.slots[w.next]
 	before, waited := w.state, w.unwell || w.reason == Silence
 	v := w.decide(now, expected)
-	// Nobody asks whether what never was unwell is healthy, and that trouble lapsed is no news.
-	changed := w.state != before && (w.state.IsBad() || w.reason == Silence || w.state == Healthy && waited)
+	// Nobody asks whether what never was unwell is healthy; but who was told of trouble waits to be told that it is over, or lapsed.
+	changed := w.state != before && (w.state.IsBad() || w.reason == Silence || waited)
 	w.learn(current, expected)
 	w.next = (w.next + 1) % kept
 	w.slots[w.next] = slot{}

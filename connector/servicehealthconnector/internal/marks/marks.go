@@ -26,9 +26,12 @@ type Set struct {
 const (
 	// None is the number of the empty set, and of all sets beyond the last bound.
 	None uint32 = 0
-	// mostGrouped bounds the sets that tell groups apart: what goes beyond counts in the overflow groups of its objectives.
+	// mostGrouped bounds the sets that tell all groups apart. What goes beyond counts in the overflow groups of its objectives with
+	// the most groups: in that of the first, and for each step of further sets, in that of one more, so that whose groups are few
+	// keeps them apart.
 	mostGrouped = 1 << 18
-	// most bounds the sets in all.
+	step        = mostGrouped / 4
+	// most bounds the sets in all. The last step is for those that tell no groups apart.
 	most = 2 * mostGrouped
 )
 
@@ -36,12 +39,14 @@ const (
 type Table struct {
 	mu      sync.Mutex
 	numbers map[uint64][]uint32
-	sets    atomic.Pointer[[]Set]
+	// widest is the largest group of each objective in any set.
+	widest map[uint32]uint32
+	sets   atomic.Pointer[[]Set]
 }
 
 // New returns a table that holds the empty set only.
 func New() *Table {
-	t := &Table{numbers: map[uint64][]uint32{}}
+	t := &Table{numbers: map[uint64][]uint32{}, widest: map[uint32]uint32{}}
 	t.sets.Store(&[]Set{{Good: true}})
 	return t
 }
@@ -62,18 +67,16 @@ func (t *Table) Number(marks []Mark) (uint32, bool) {
 		return number, true
 	}
 	own := slices.Clone(marks)
-	if len(sets) >= mostGrouped {
-		for i := range own {
-			if own[i].Group != 0 {
-				own[i].Group = sli.OverflowGroup
+	for room := mostGrouped; len(sets) >= room; room = min(room+step, most-step) {
+		if !t.merge(own) {
+			if len(sets) >= most {
+				return None, false
 			}
+			break
 		}
 		if number, ok := t.find(sets, own); ok {
 			return number, true
 		}
-	}
-	if len(sets) >= most {
-		return None, false
 	}
 	number := uint32(len(sets))
 	set := Set{Marks: own, Good: !slices.ContainsFunc(own, func(m Mark) bool { return !m.Good })}
@@ -82,7 +85,26 @@ func (t *Table) Number(marks []Mark) (uint32, bool) {
 	t.sets.Store(&sets)
 	hash := hashOf(own)
 	t.numbers[hash] = append(t.numbers[hash], number)
+	for _, m := range own {
+		t.widest[m.Objective] = max(t.widest[m.Objective], m.Group)
+	}
 	return number, true
+}
+
+// merge moves the mark whose objective has the most groups to the overflow group. It is false if no mark has a group of its own.
+func (t *Table) merge(marks []Mark) bool {
+	var widest *Mark
+	for i := range marks {
+		m := &marks[i]
+		if m.Group > sli.OverflowGroup && (widest == nil || t.widest[m.Objective] > t.widest[widest.Objective]) {
+			widest = m
+		}
+	}
+	if widest == nil {
+		return false
+	}
+	widest.Group = sli.OverflowGroup
+	return true
 }
 
 func (t *Table) find(sets []Set, marks []Mark) (uint32, bool) {

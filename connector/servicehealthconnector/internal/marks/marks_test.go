@@ -58,6 +58,20 @@ func TestSetsBeyondTheBoundKeepTheirObjectives(t *testing.T) {
 	assert.Len(t, *table.sets.Load(), most)
 }
 
+// A service may have objectives with few groups, which are known, beside others whose many groups multiply.
+func TestObjectivesWithFewGroupsKeepThemApart(t *testing.T) {
+	table := New()
+	const few, many, more = 7, 8, 9
+	for i := range uint32(mostGrouped + step) {
+		marks := []Mark{{few, 2 + i%3, i%2 == 0}, {many, 2 + i/3%900, i%4 < 2}, {more, 2 + i/2700, true}}
+		number, _ := table.Number(marks)
+		if !assert.Equal(t, marks[0], table.Of(number).Marks[0]) {
+			return
+		}
+	}
+	assert.Greater(t, len(*table.sets.Load()), mostGrouped, "there was no room for all")
+}
+
 func BenchmarkNumber(b *testing.B) {
 	c := NewCache(New())
 	marks := []Mark{{Objective: 1, Good: true}, {Objective: 2, Group: 7, Good: true}, {Objective: 9, Good: true}}

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
@@ -19,7 +20,28 @@ func host(address string) (name string, source names.Source) {
 	if address == "" || strings.EqualFold(address, "localhost") {
 		return "", names.FromTelemetry
 	}
-	return tame(address), names.FromHost
+	if name = tame(address); hidesAddress(address, name) {
+		return name, names.FromNetwork
+	}
+	return name, names.FromHost
+}
+
+// hidesAddress says whether the first label of a host is nothing but generated, or an IPv4 address written as a name
+// (ip-10-0-0-1.ec2.internal): what is left of it in the tamed name stands for as many hosts as a network has.
+func hidesAddress(host, tamed string) bool {
+	if first, _, _ := strings.Cut(tamed, "."); first == "*" {
+		return true
+	}
+	label, _, _ := strings.Cut(host, ".")
+	octets := 0
+	for part := range strings.SplitSeq(label, "-") {
+		if n, err := strconv.Atoi(part); err != nil || n < 0 || n > 255 {
+			octets = 0
+		} else if octets++; octets == 4 {
+			return true
+		}
+	}
+	return false
 }
 
 // isAddress says whether a host is an IP address, this host, or nothing: what names nobody.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/internal/layer"
 	"github.com/throughline-otel/throughline/internal/service"
@@ -22,6 +23,18 @@ func TestHostsAreTamed(t *testing.T) {
 	} {
 		name, _ := host(address)
 		assert.Equal(t, want, name, address)
+	}
+}
+
+// Who answers at one of such hosts says nothing of who does at another.
+func TestAHostWhoseNameIsAnAddressIsANetwork(t *testing.T) {
+	for address, want := range map[string]names.Source{
+		"ip-10-0-1-7.ec2.internal": names.FromNetwork, "ec2-54-1-2-3.compute-1.amazonaws.com": names.FromNetwork, "10-0-1-7.pod.cluster.local": names.FromNetwork,
+		"d3a7f1c09b2e.cloudfront.net": names.FromNetwork, "3f2a9c81d0b7": names.FromNetwork,
+		"redis-0.redis.svc": names.FromHost, "cart-7d9f8b6c5d-x2x9z": names.FromHost, "node-10-0-1": names.FromHost, "v-1-2-3-2026.example.com": names.FromHost,
+	} {
+		_, source := host(address)
+		assert.Equal(t, want, source, address)
 	}
 }
 
@@ -50,7 +63,7 @@ func TestPeersAreNamedByWhatIsSurest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := names.New()
-			r := New(table)
+			r := New(table, dimension.New(nil))
 			from := resource(r)
 			for range 2 { // The second one is remembered.
 				record, _ := r.Span(from, newSpan(test.attributes), now)
@@ -63,7 +76,7 @@ func TestPeersAreNamedByWhatIsSurest(t *testing.T) {
 
 func TestAPeerThatBeginsToSendTelemetryIsThatService(t *testing.T) {
 	table := names.New()
-	r := New(table)
+	r := New(table, dimension.New(nil))
 	from := resource(r)
 	span := newSpan(map[string]any{"service.peer.name": "billing"})
 	before, _ := r.Span(from, span, now)

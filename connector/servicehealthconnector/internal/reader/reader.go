@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 	"github.com/throughline-otel/throughline/internal/layer"
@@ -49,7 +50,10 @@ const cacheSize = 50_000
 type Resource struct {
 	Service uint32
 	Layer   layer.Layer
-	Version string
+	// Version and Revision are what of the service is deployed, as far as the resource says so.
+	Version, Revision string
+
+	attributes pcommon.Map
 }
 
 // Reader reads spans. It remembers the numbers of names, so that the shared table is asked only for new ones.
@@ -62,6 +66,8 @@ type Reader struct {
 	operations map[uint64]operation
 	seed       maphash.Seed
 	texts      map[string]uint32
+	// dimensions is nil where there are none.
+	dimensions *dimension.Reader
 
 	state  string
 	weight float64
@@ -92,9 +98,9 @@ type operation struct {
 	number uint32
 }
 
-// New returns a reader over table.
-func New(table *names.Table) *Reader {
-	return &Reader{
+// New returns a reader over tables. That of dimensions may have none.
+func New(table *names.Table, dimensions *dimension.Table) *Reader {
+	r := &Reader{
 		table:      table,
 		services:   map[serviceKey]uint32{},
 		peers:      map[peerKey]peer{},
@@ -102,6 +108,10 @@ func New(table *names.Table) *Reader {
 		seed:       maphash.MakeSeed(),
 		texts:      map[string]uint32{},
 	}
+	if len(dimensions.Names()) > 0 {
+		r.dimensions = dimension.NewReader(dimensions)
+	}
+	return r
 }
 
 // Resource reads what spans of a resource have in common. Service is names.None where the resource names none.
@@ -115,9 +125,12 @@ func (r *Reader) Resource(identity service.Identity, attributes pcommon.Map) Res
 		number = r.table.Entity(names.Entity{Identity: identity, Layer: key.layer})
 		remember(r.services, serviceKey{r.table.EntityOf(number).Identity, key.layer}, number)
 	}
-	resource := Resource{Service: number, Layer: key.layer}
-	if version, ok := attributes.Get("service.version"); ok && version.Type() == pcommon.ValueTypeStr {
-		resource.Version = version.Str()
+	resource := Resource{Service: number, Layer: key.layer, attributes: attributes}
+	if version, ok := attributes.Get("service.version"); ok {
+		set(&resource.Version, version)
+	}
+	if revision, ok := attributes.Get("vcs.ref.head.revision"); ok {
+		set(&resource.Revision, revision)
 	}
 	return resource
 }
@@ -157,7 +170,7 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	}
 	if failed {
 		record.Flags |= trace.Failed
-		record.ErrorType = r.text(a.errorType)
+		record.ErrorType = uint16(r.text(a.errorType)) // names.MaxTexts fits
 		if isTimeout(a.errorType) {
 			record.Flags |= trace.TimedOut
 		}
@@ -165,6 +178,9 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	switch {
 	case span.Kind() == ptrace.SpanKindClient && a.messagingType != "":
 		record.Flags |= trace.Broker
+		if a.messagingType == "receive" {
+			record.Flags |= trace.Receives
+		}
 	case isCall(span.Kind(), &a):
 		record.Flags |= trace.Call
 		called := r.peer(resource.Service, &a)
@@ -172,6 +188,9 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 		if called.service {
 			record.Flags |= trace.ToService
 		}
+	}
+	if r.dimensions != nil {
+		record.Dimensions = r.dimensions.Of(span.Attributes(), resource.attributes)
 	}
 	record.Operation = r.operation(names.Operation{
 		Service: resource.Service, Peer: record.Peer, Kind: record.Kind, Name: span.Name(),

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 	"github.com/throughline-otel/throughline/internal/service"
@@ -41,14 +42,14 @@ func TestTimeoutsAreToldFromOtherFailures(t *testing.T) {
 		"": false, "500": false, "connection_refused": false, "NullPointerException": false,
 	} {
 		table := names.New()
-		r := New(table)
+		r := New(table, dimension.New(nil))
 		span := newSpan(map[string]any{"error.type": errorType})
 		span.Status().SetCode(ptrace.StatusCodeError)
 		record, refusal := r.Span(resource(r), span, now)
 		assert.Equal(t, Accepted, refusal)
 		assert.True(t, record.Has(trace.Failed))
 		assert.Equal(t, want, record.Has(trace.TimedOut), errorType)
-		assert.Equal(t, errorType, table.TextOf(record.ErrorType))
+		assert.Equal(t, errorType, table.TextOf(uint32(record.ErrorType)))
 	}
 }
 
@@ -56,7 +57,7 @@ func TestASampledSpanCountsAsOftenAsItSays(t *testing.T) {
 	for state, want := range map[string]float64{
 		"": 1, "ot=th:8": 2, "ot=th:c": 4, "vendor=1,ot=th:c;rv:12345678901234": 4, "ot=th:0": 1, "ot=th:zz": 1, "=": 1,
 	} {
-		r := New(names.New())
+		r := New(names.New(), dimension.New(nil))
 		span := newSpan(nil)
 		span.TraceState().FromRaw(state)
 		for range 2 { // The second one is remembered.
@@ -68,7 +69,7 @@ func TestASampledSpanCountsAsOftenAsItSays(t *testing.T) {
 
 func TestNamesOfStrangersAreCleanedAndBounded(t *testing.T) {
 	table := names.New()
-	r := New(table)
+	r := New(table, dimension.New(nil))
 	long := make([]byte, 10_000)
 	for i := range long {
 		long[i] = 'x'
@@ -85,15 +86,15 @@ func TestAFullTableTellsNamesApartNoLonger(t *testing.T) {
 	for i := range names.MaxTexts {
 		table.Text(strconv.Itoa(i))
 	}
-	r := New(table)
+	r := New(table, dimension.New(nil))
 	span := newSpan(map[string]any{"error.type": "one more"})
 	span.Status().SetCode(ptrace.StatusCodeError)
 	record, _ := r.Span(resource(r), span, now)
-	assert.Equal(t, names.Overflow, table.TextOf(record.ErrorType))
+	assert.Equal(t, names.Overflow, table.TextOf(uint32(record.ErrorType)))
 }
 
 func BenchmarkSpan(b *testing.B) {
-	r := New(names.New())
+	r := New(names.New(), dimension.New(nil))
 	from := resource(r)
 	span := newSpan(map[string]any{
 		"db.system.name": "postgresql", "db.namespace": "orders", "db.operation.name": "SELECT", "db.collection.name": "orders",

@@ -2,8 +2,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,10 +51,19 @@ type Suspect struct {
 
 // Change is a version that served for the first time.
 type Change struct {
-	Service  names.Entity
-	Version  string
-	Previous string
-	At       time.Time
+	Service           names.Entity
+	Version, Previous string
+	// Revision and PreviousRevision are those of the source, as far as they are known.
+	Revision, PreviousRevision string
+	At                         time.Time
+}
+
+// kind is what has changed, with what it is and was: the version, or if that is missing or the same, the revision.
+func (c *Change) kind() (what, is, was string) {
+	if c.Version == c.Previous || (c.Version == "" || c.Previous == "") && c.Revision != "" && c.PreviousRevision != "" {
+		return "revision", c.Revision, c.PreviousRevision
+	}
+	return "version", cmp.Or(c.Version, c.Revision), cmp.Or(c.Previous, c.PreviousRevision)
 }
 
 // Started is a burn that begins to be announced.
@@ -192,7 +203,10 @@ func (c *Changed) sentence(table *names.Table) string {
 	if c.Caller == names.None {
 		what = "Requests to " + callee
 	}
-	if !c.isTrouble() {
+	switch {
+	case c.State == health.Unknown && !c.isTrouble():
+		return fmt.Sprintf("%s have become too few to say how they are; when last seen, they were %s.", what, c.Previous)
+	case !c.isTrouble():
 		return what + " are as they used to be."
 	}
 	since := c.Onset.UTC().Format("15:04:05")
@@ -224,14 +238,20 @@ func rough(d time.Duration) string {
 	return d.String()
 }
 
-// VersionChanged says that a version served for the first time.
-func (e *Events) VersionChanged(c Change) {
+// VersionChanged says that a version served for the first time, and which share of the service's traffic it had from then until now.
+// The event's time is when it first served, and that at which it was observed is now.
+func (e *Events) VersionChanged(c Change, share float64, now time.Time) {
+	what, is, was := c.kind()
 	a := e.add("service.version_changed", c.At, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s now serves version %s; before, it was %s.", c.Service.Name, c.Version, c.Previous))
+		fmt.Sprintf("%s now serves %s %s with %s of its traffic; before, it was %s.", c.Service.Name, what, is, percent(share), cmp.Or(was, "unknown")))
+	e.records.At(e.records.Len() - 1).SetObservedTimestamp(pcommon.NewTimestampFromTime(now))
 	a.PutStr("service.name", c.Service.Name)
 	putUnlessEmpty(a, "service.namespace", c.Service.Namespace)
-	a.PutStr("service.version", c.Version)
-	a.PutStr("service.previous_version", c.Previous)
+	putUnlessEmpty(a, "service.version", c.Version)
+	putUnlessEmpty(a, "service.previous_version", c.Previous)
+	putUnlessEmpty(a, "vcs.ref.head.revision", c.Revision)
+	putUnlessEmpty(a, "vcs.ref.head.previous_revision", c.PreviousRevision)
+	a.PutDouble("service.version.traffic_share", share)
 }
 
 // BurnStarted announces a burn.
@@ -344,7 +364,8 @@ func sentence(s Started) string {
 
 func writeChange(b *strings.Builder, c *Change) {
 	if c != nil {
-		fmt.Fprintf(b, " Just before, %s changed from version %s to %s.", c.Service.Name, c.Previous, c.Version)
+		what, is, was := c.kind()
+		fmt.Fprintf(b, " Just before, %s changed from %s %s to %s.", c.Service.Name, what, cmp.Or(was, "unknown"), is)
 	}
 }
 
@@ -394,7 +415,8 @@ func putSuspects(a pcommon.Map, suspects []Suspect) {
 
 func putChange(a pcommon.Map, c *Change) {
 	if c != nil {
-		a.PutStr("change.kind", "version")
+		what, _, _ := c.kind()
+		a.PutStr("change.kind", what)
 		a.PutStr("change.service.name", c.Service.Name)
 		a.PutStr("change.time", clock(c.At))
 	}
@@ -418,8 +440,42 @@ func putObjective(a pcommon.Map, o Objective) {
 	}
 }
 
+// edgeKeys are the attributes of a dependency.
+var edgeKeys = []string{
+	"caller.service.name", "caller.service.namespace", "caller.deployment.environment.name", "caller.layer",
+	"callee.service.name", "callee.service.namespace", "callee.deployment.environment.name", "callee.layer", "dependency.type",
+}
+
+// The prefixes of what the two sides of a dependency are called by.
+const (
+	callerPrefix = "caller."
+	calleePrefix = "callee."
+)
+
+// MayBeDimension says whether an attribute, told of either side of a dependency, would not be one that the dependency has anyway.
+func MayBeDimension(name string) bool {
+	return !IsOfEdge(callerPrefix+name) && !IsOfEdge(calleePrefix+name)
+}
+
+// furtherKeys is how many attributes are told of an edge beside its own, for the most part.
+const furtherKeys = 3
+
+// EdgeKeys are the attributes that a dependency may have.
+func EdgeKeys() []string { return slices.Clone(edgeKeys) }
+
+// IsOfEdge says whether a dependency may have that attribute.
+func IsOfEdge(key string) bool { return slices.Contains(edgeKeys, key) }
+
+// EdgeAttributes are those that a dependency has in all that is told of it. Each is a text.
+func EdgeAttributes(edge dependency.Edge, table *names.Table) pcommon.Map {
+	a := pcommon.NewMap()
+	putEdge(a, edge, table)
+	return a
+}
+
 // putEdge names both sides. A service without a caller stands for itself.
 func putEdge(a pcommon.Map, edge dependency.Edge, table *names.Table) {
+	a.EnsureCapacity(len(edgeKeys) + furtherKeys)
 	caller, callee := table.EntityOf(edge.Caller), table.EntityOf(edge.Callee)
 	putUnlessEmpty(a, "caller.service.name", caller.Name)
 	putUnlessEmpty(a, "caller.service.namespace", caller.Namespace)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/internal/layer"
@@ -26,7 +27,7 @@ const (
 
 var (
 	dependencyCalls     = Declaration{"dependency.calls", "{call}", "Calls from one service to another, or to a peer that sends no telemetry. A sampled span counts as often as it says."}
-	dependencyDuration  = Declaration{"dependency.duration", "s", "How long the calls took, as an exponential histogram with exemplars."}
+	dependencyDuration  = Declaration{"dependency.duration", "s", "How long the calls took, as an exponential histogram with exemplars, or an explicit one if so configured."}
 	dependencyHealth    = Declaration{"dependency.health", "", "1 for the state that a dependency, or without a caller a service, is in, and 0 for the others."}
 	dependencyConfident = Declaration{"dependency.confidence", "", "How sure it is that calls went where they are counted: 1 for those that both sides told of, less for those to a peer that is known by its address, 0 for those to a service whose span is missing."}
 	sloEvents           = Declaration{EventsName, "{event}", "The good and bad events of an objective."}
@@ -158,10 +159,12 @@ func (m *Metrics) Metrics() pmetric.Metrics { return m.metrics }
 // Len is the number of data points collected.
 func (m *Metrics) Len() int { return m.metrics.DataPointCount() }
 
-// Dependency adds one series of calls.
-func (m *Metrics) Dependency(key dependency.Key, s *dependency.Series, table *names.Table) {
+// Dependency adds one series of calls. dimensions has the attributes by which its edge is divided.
+func (m *Metrics) Dependency(key dependency.Key, s *dependency.Series, table *names.Table, dimensions *dimension.Table) {
 	put := func(a pcommon.Map) {
 		putEdge(a, key.Edge, table)
+		dimensions.Each(key.Sets.Caller, func(name, value string) { a.PutStr(callerPrefix+name, value) })
+		dimensions.Each(key.Sets.Callee, func(name, value string) { a.PutStr(calleePrefix+name, value) })
 		if key.Failed {
 			a.PutStr("outcome", "failure")
 			putUnlessEmpty(a, "error.type", table.TextOf(key.ErrorType))
@@ -177,12 +180,17 @@ func (m *Metrics) Dependency(key dependency.Key, s *dependency.Series, table *na
 		name string
 		*dependency.Side
 	}{{"caller", &s.Caller}, {"callee", &s.Callee}} {
-		if side.Observed() {
-			p := m.duration(side.Side)
-			p.SetStartTimestamp(pcommon.Timestamp(s.Start))
-			put(p.Attributes())
-			p.Attributes().PutStr("side", side.name)
+		if !side.Observed() {
+			continue
 		}
+		var a pcommon.Map
+		if side.Explicit != nil {
+			a = m.explicit(side.Side, s.Start)
+		} else {
+			a = m.duration(side.Side, s.Start)
+		}
+		put(a)
+		a.PutStr("side", side.name)
 	}
 }
 
@@ -345,7 +353,8 @@ func (m *Metrics) point(k Declaration) pmetric.NumberDataPoint {
 	return p
 }
 
-func (m *Metrics) duration(side *dependency.Side) pmetric.ExponentialHistogramDataPoint {
+// duration adds a point of an exponential histogram, and returns its attributes.
+func (m *Metrics) duration(side *dependency.Side, start int64) pcommon.Map {
 	if !m.hasAny {
 		m.hasAny = true
 		h := m.metric(dependencyDuration).SetEmptyExponentialHistogram()
@@ -353,7 +362,7 @@ func (m *Metrics) duration(side *dependency.Side) pmetric.ExponentialHistogramDa
 		m.durations = h.DataPoints()
 	}
 	p := m.durations.AppendEmpty()
-	p.SetStartTimestamp(m.start)
+	p.SetStartTimestamp(pcommon.Timestamp(start))
 	p.SetTimestamp(m.now)
 	h := &side.Seconds
 	p.SetScale(h.Scale())
@@ -370,14 +379,35 @@ func (m *Metrics) duration(side *dependency.Side) pmetric.ExponentialHistogramDa
 	for i := range positive.Len() {
 		p.Positive().BucketCounts().Append(positive.At(i))
 	}
-	if x := side.Slowest; x.At != 0 {
-		e := p.Exemplars().AppendEmpty()
-		e.SetTimestamp(pcommon.Timestamp(x.At))
-		e.SetDoubleValue(x.Seconds)
-		e.SetTraceID(x.Trace)
-		e.SetSpanID(x.SpanID())
+	putExemplar(p.Exemplars(), side.Slowest)
+	return p.Attributes()
+}
+
+// explicit adds a point of a histogram with explicit bounds, and returns its attributes.
+func (m *Metrics) explicit(side *dependency.Side, start int64) pcommon.Map {
+	p := m.histogram(dependencyDuration, pcommon.Timestamp(start))
+	h := side.Explicit
+	p.SetCount(h.Count)
+	p.SetSum(h.Sum)
+	if h.Count > 0 {
+		p.SetMin(h.Min)
+		p.SetMax(h.Max)
 	}
-	return p
+	p.ExplicitBounds().FromRaw(h.Bounds)
+	p.BucketCounts().FromRaw(h.Counts)
+	putExemplar(p.Exemplars(), side.Slowest)
+	return p.Attributes()
+}
+
+func putExemplar(to pmetric.ExemplarSlice, x dependency.Exemplar) {
+	if x.At == 0 {
+		return
+	}
+	e := to.AppendEmpty()
+	e.SetTimestamp(pcommon.Timestamp(x.At))
+	e.SetDoubleValue(x.Seconds)
+	e.SetTraceID(x.Trace)
+	e.SetSpanID(x.SpanID())
 }
 
 // temporality is that of dependencies as configured; what is owed to an objective is always the whole sum.

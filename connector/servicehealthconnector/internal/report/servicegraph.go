@@ -165,10 +165,22 @@ func connection(e dependency.Edge, table *names.Table) string {
 	}
 }
 
-// add puts each bucket of an exponential histogram where its upper end belongs, so that durations within a few percent below a
-// bound may count above it.
+// add puts each bucket where its upper end belongs, so that durations below a bound may count above it: of an exponential histogram
+// those within a few percent.
 func (h *graphHistogram) add(side *dependency.Side) {
 	if !side.Observed() {
+		return
+	}
+	if from := side.Explicit; from != nil {
+		h.count += from.Count
+		h.sum += from.Sum
+		for i, n := range from.Counts {
+			upper := from.Max
+			if i < len(from.Bounds) {
+				upper = min(upper, from.Bounds[i])
+			}
+			h.put(upper, n)
+		}
 		return
 	}
 	from := &side.Seconds
@@ -177,11 +189,14 @@ func (h *graphHistogram) add(side *dependency.Side) {
 	h.buckets[0] += from.ZeroCount()
 	positive := from.Positive()
 	for i := range positive.Len() {
-		if n := positive.At(i); n > 0 {
-			upper := math.Min(upperEnd(from, positive.Offset()+int32(i)), from.Max())
-			at, _ := slices.BinarySearch(graphBounds[:], upper)
-			h.buckets[at] += n
-		}
+		h.put(min(upperEnd(from, positive.Offset()+int32(i)), from.Max()), positive.At(i))
+	}
+}
+
+func (h *graphHistogram) put(upper float64, n uint64) {
+	if n > 0 {
+		at, _ := slices.BinarySearch(graphBounds[:], upper)
+		h.buckets[at] += n
 	}
 }
 
@@ -215,13 +230,18 @@ func (m *Metrics) ServiceGraph(g *ServiceGraph) {
 			*graphHistogram
 		}{{graphServer, &s.server}, {graphClient, &s.client}} {
 			if side.count > 0 {
-				put(m.histogram(side.Declaration, s.start, side.graphHistogram).Attributes())
+				p := m.histogram(side.Declaration, s.start)
+				p.SetCount(side.count)
+				p.SetSum(side.sum)
+				p.ExplicitBounds().FromRaw(graphBounds[:])
+				p.BucketCounts().FromRaw(side.buckets[:])
+				put(p.Attributes())
 			}
 		}
 	}
 }
 
-func (m *Metrics) histogram(k Declaration, start pcommon.Timestamp, h *graphHistogram) pmetric.HistogramDataPoint {
+func (m *Metrics) histogram(k Declaration, start pcommon.Timestamp) pmetric.HistogramDataPoint {
 	points, ok := m.histograms[k.Name]
 	if !ok {
 		histogram := m.metric(k).SetEmptyHistogram()
@@ -232,9 +252,5 @@ func (m *Metrics) histogram(k Declaration, start pcommon.Timestamp, h *graphHist
 	p := points.AppendEmpty()
 	p.SetStartTimestamp(start)
 	p.SetTimestamp(m.now)
-	p.SetCount(h.count)
-	p.SetSum(h.sum)
-	p.ExplicitBounds().FromRaw(graphBounds[:])
-	p.BucketCounts().FromRaw(h.buckets[:])
 	return p
 }

@@ -29,7 +29,7 @@ const silence = 30
 
 func newGraph(t *testing.T, delta bool) *graph {
 	return &graph{
-		T: t, table: names.New(), book: dependency.NewBook(dependency.NewAdmission(100, 100)),
+		T: t, table: names.New(), book: dependency.NewBook(dependency.NewAdmission(100, 100), nil),
 		totals: dependency.NewTotals(0, silence*1e9, delta), delta: delta,
 	}
 }
@@ -38,7 +38,7 @@ func newGraph(t *testing.T, delta bool) *graph {
 func (g *graph) call(times int, text, errorType string) {
 	tree := tracetest.Build(g.table, text)
 	for i := range tree.Spans {
-		tree.Spans[i].ErrorType = g.table.Text(errorType)
+		tree.Spans[i].ErrorType = uint16(g.table.Text(errorType))
 	}
 	for range times {
 		for _, call := range dependency.Calls(tree, g.table, nil) {

@@ -6,8 +6,8 @@ import "math/bits"
 const (
 	// StepsPerOctave is how many steps lead to twice the duration.
 	StepsPerOctave = 4
-	// octaves from 1 µs on reach 67 s: what is longer is as slow as that.
-	octaves = 26
+	// octaves from 1 µs on reach 71 min: what is longer is as slow as that.
+	octaves = 32
 	// Steps is the number of steps.
 	Steps = octaves * StepsPerOctave
 )

@@ -28,6 +28,8 @@ const (
 	ToService
 	// Broker says that the span is about the broker of a message: it receives or settles, and neither calls nor answers anybody.
 	Broker
+	// Receives says of a span about the broker that it fetches messages.
+	Receives
 )
 
 // Record is what is kept of a span until its trace is decided. It fills one line of the processor's cache, and has no pointers,
@@ -38,13 +40,16 @@ type Record struct {
 	Start, End int64
 	// Count is how many spans this one stands for: 1, or more where the sender sampled.
 	Count float64
-	// Service, Operation, Peer and ErrorType are numbers of a names.Table.
-	Service, Operation, Peer, ErrorType uint32
+	// Service, Operation and Peer are numbers of a names.Table, and so is ErrorType, of which there are few.
+	Service, Operation, Peer uint32
 	// Marks is the number, in a marks.Table, of what objectives say of the span.
-	Marks uint32
-	Kind  uint8
-	Layer layer.Layer
-	Flags Flags
+	Marks     uint32
+	ErrorType uint16
+	// Dimensions is the number, in a dimension.Table, of what the span says of the extra dimensions.
+	Dimensions uint16
+	Kind       uint8
+	Layer      layer.Layer
+	Flags      Flags
 }
 
 // SpanKind is the record's kind as pdata has it.
@@ -76,7 +81,8 @@ type Trace struct {
 	ID pcommon.TraceID
 	// Spans are in order of their start.
 	Spans []Record
-	// Parent, FirstChild and NextSibling are indices into Spans, or None. Siblings are in order of their start.
+	// Parent, FirstChild and NextSibling are indices into Spans, or None. Siblings are in order of their start. Of two spans that
+	// share an ID the server's is the child of the client's.
 	Parent, FirstChild, NextSibling []int32
 	// Self is the time of each span in nanoseconds in which none of its children ran.
 	Self []int64
@@ -90,6 +96,9 @@ type Trace struct {
 	// consumers is made only for traces that are asked for it.
 	consumers    table
 	hasConsumers bool
+	// clients has the client's half of each pair of spans that share an ID, and exists only in traces with such.
+	clients  table
+	hasPairs bool
 }
 
 type place struct {
@@ -98,20 +107,21 @@ type place struct {
 	at    int32
 }
 
-// Build makes the tree from records, which it leaves as they are. Records with the ID of another are left out.
+// Build makes the tree from records, which it leaves as they are. Records with the ID of another are left out, except that the
+// client's and the server's span of one call may share theirs, as Zipkin's do (https://github.com/openzipkin/b3-propagation).
 // A record whose parent is missing is a root; of a circle of parents, the span that started first becomes a root.
 func (t *Trace) Build(id pcommon.TraceID, records []Record) {
 	t.ID = id
 	t.sort(records)
 	t.index.reset(len(records))
 	t.Spans = t.Spans[:0]
+	t.hasConsumers, t.hasPairs = false, false
 	for _, o := range t.order {
-		if t.index.put(records[o.at].ID, int32(len(t.Spans))) {
+		if t.index.put(records[o.at].ID, int32(len(t.Spans))) || t.pair(&records[o.at], len(records)) {
 			t.Spans = append(t.Spans, records[o.at])
 		}
 	}
 	t.Duplicates = len(records) - len(t.Spans)
-	t.hasConsumers = false
 	t.link()
 	t.measure()
 }
@@ -130,6 +140,29 @@ func (t *Trace) sort(records []Record) {
 	})
 }
 
+// pair says whether a record, the next of Spans, and the first one with the same ID are the two sides of a call. The ID then
+// means the server's side.
+func (t *Trace) pair(r *Record, most int) bool {
+	first := t.index.get(r.ID)
+	server, client := int32(len(t.Spans)), first
+	switch kinds := [...]ptrace.SpanKind{t.Spans[first].SpanKind(), r.SpanKind()}; kinds {
+	case [...]ptrace.SpanKind{ptrace.SpanKindClient, ptrace.SpanKindServer}:
+	case [...]ptrace.SpanKind{ptrace.SpanKindServer, ptrace.SpanKindClient}: // By clocks that do not agree.
+		server, client = client, server
+	default:
+		return false
+	}
+	if !t.hasPairs {
+		t.hasPairs = true
+		t.clients.reset(most)
+	}
+	if !t.clients.put(r.ID, client) {
+		return false
+	}
+	t.index.set(r.ID, server)
+	return true
+}
+
 func (t *Trace) link() {
 	n := len(t.Spans)
 	t.Parent = filled(t.Parent, n)
@@ -140,6 +173,9 @@ func (t *Trace) link() {
 		if parent := t.Spans[i].Parent; parent != 0 && parent != t.Spans[i].ID {
 			t.Parent[i] = t.index.get(parent)
 		}
+	}
+	if t.hasPairs {
+		t.linkPairs()
 	}
 	t.breakCircles()
 	for i := range t.Spans {
@@ -153,6 +189,26 @@ func (t *Trace) link() {
 			t.NextSibling[t.last[parent]] = int32(i)
 		}
 		t.last[parent] = int32(i)
+	}
+}
+
+// linkPairs puts the server's span of each pair under the client's, and so what else of the client's own service has their ID as its
+// parent.
+func (t *Trace) linkPairs() {
+	for i := range t.Spans {
+		span := &t.Spans[i]
+		if client := t.clients.get(span.ID); client != None && t.index.get(span.ID) == int32(i) {
+			t.Parent[i] = client
+			continue
+		}
+		server := t.Parent[i]
+		if server == None {
+			continue
+		}
+		client := t.clients.get(span.Parent)
+		if client != None && t.Spans[client].Service == span.Service && t.Spans[server].Service != span.Service {
+			t.Parent[i] = client
+		}
 	}
 }
 
@@ -210,7 +266,7 @@ func (t *Trace) Async(i int32) bool {
 	return t.Spans[i].SpanKind() == ptrace.SpanKindConsumer
 }
 
-// At returns the index of the span with this ID, or None.
+// At returns the index of the span with this ID, the server's if two have it, or None.
 func (t *Trace) At(id uint64) int32 { return t.index.get(id) }
 
 // Remote returns the first child of span i that belongs to another service, or None.
@@ -277,6 +333,9 @@ func (t *table) put(key uint64, value int32) bool {
 	t.keys[at], t.values[at] = key, value
 	return true
 }
+
+// set changes the value of a key that is there.
+func (t *table) set(key uint64, value int32) { t.values[t.slot(key)] = value }
 
 func (t *table) get(key uint64) int32 { return t.values[t.slot(key)] }
 

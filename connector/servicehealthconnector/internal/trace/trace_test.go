@@ -62,6 +62,24 @@ func TestBuild(t *testing.T) {
 			[]int32{-1, 0},
 			[]int64{70, 30},
 		},
+		"a client and a server that share an ID": {
+			`a - front server 0-100
+			 b a front client 10-90
+			 b a checkout server 20-80
+			 c b checkout client 30-40
+			 d b front internal 80-85
+			 b a checkout server 20-80
+			 b a front client 10-90`,
+			[]int32{-1, 0, 1, 2, 1},
+			[]int64{20, 15, 50, 10, 5},
+		},
+		"a server that shares the ID of its client and seems to begin before it": {
+			`b - checkout server 0-60
+			 b - front client 10-90
+			 c b checkout internal 20-40`,
+			[]int32{1, -1, 0},
+			[]int64{40, 30, 20},
+		},
 		"a span that is its own parent is a root": {
 			`a a front server 0-100`,
 			[]int32{-1},
