@@ -383,6 +383,9 @@ func (s *shared) observe() error {
 		{s.telemetry.RegisterServiceHealthFleetPointsRepeatedCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.PointsRepeated))
 		}},
+		{s.telemetry.RegisterServiceHealthGaugePointsRefusedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.GaugePointsRefused))
+		}},
 		{s.telemetry.RegisterServiceHealthSnapshotsCallback, func(st engine.Stats, o metric.Int64Observer) {
 			if st.Saves {
 				o.Observe(int64(st.Saved), metric.WithAttributes(attribute.String("outcome", "success")))

@@ -45,10 +45,12 @@ type input struct {
 	Dependencies map[string]any
 }
 
-// stretch is a time, in seconds, in which the same traces come ten times a second.
+// stretch is a time, in seconds, in which the same traces come ten times a second, and the same points and records once.
 type stretch struct {
 	From, Until float64
 	Spans       []span
+	Points      []point
+	Records     []record
 }
 
 func (s stretch) second(at float64) ptrace.Traces {
@@ -60,6 +62,22 @@ func (s stretch) second(at float64) ptrace.Traces {
 		}
 	}
 	return td
+}
+
+func laterPoints(points []point, seconds float64) []point {
+	later := slices.Clone(points)
+	for i := range later {
+		later[i].At += seconds
+	}
+	return later
+}
+
+func laterRecords(records []record, seconds float64) []record {
+	later := slices.Clone(records)
+	for i := range later {
+		later[i].At += seconds
+	}
+	return later
 }
 
 type span struct {
@@ -145,6 +163,12 @@ func run(t *testing.T, in input) expected {
 	for _, stretch := range in.Traffic {
 		for at := stretch.From; at < stretch.Until; at++ {
 			all.traces(t, stretch.second(at))
+			if len(stretch.Points) > 0 {
+				all.metrics(t, metricsOf(laterPoints(stretch.Points, at)))
+			}
+			if len(stretch.Records) > 0 {
+				all.logs(t, logsOf(laterRecords(stretch.Records, at)))
+			}
 		}
 	}
 	var got expected

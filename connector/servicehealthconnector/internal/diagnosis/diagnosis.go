@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/evidence"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/gauge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 )
 
@@ -23,6 +24,9 @@ const (
 	// byChange is what speaks in nats against who changed just before: seven of ten outages are due to a change (B. Beyer et al., Site
 	// Reliability Engineering, 2016, chapter 1).
 	byChange = 0.85
+	// byStrain is the most in nats that what is measured of where a service runs says against it: who works harder may be whom the
+	// trouble of others gives more work.
+	byStrain = 1.5
 )
 
 // Suspect is a service or peer in which trouble may have begun.
@@ -38,6 +42,8 @@ type Suspect struct {
 	Gap bool
 	// Since is when the first deviation began, in nanoseconds since the epoch.
 	Since int64
+	// Strain is what stands out of where it runs, if anything does.
+	Strain gauge.Strain
 }
 
 // node is what speaks against one service.
@@ -81,9 +87,10 @@ func (n *node) ways() float64 {
 }
 
 // Rank returns the suspects, the likeliest first, and the largest weight of any finding. changed says whether a service changed shortly
-// before a time.
+// before a time, strain what stands out of where it runs. Neither of these makes a suspect.
 func Rank(
-	found []evidence.Finding, edges []evidence.Way, changed func(service uint32, before int64) bool,
+	found []evidence.Finding, edges []evidence.Way,
+	changed func(service uint32, before int64) bool, strain func(service uint32) (gauge.Strain, bool),
 ) (suspects []Suspect, most float64) {
 	nodes := map[uint32]*node{}
 	at := func(entity uint32) *node {
@@ -154,6 +161,10 @@ func Rank(
 		if s.Weight > 0 {
 			if changed(s.Entity, s.Since) {
 				s.Weight = min(certain, s.Weight+byChange)
+			}
+			if strained, ok := strain(s.Entity); ok {
+				s.Strain = strained
+				s.Weight = min(certain, s.Weight+min(byStrain, strained.Weight))
 			}
 			suspects = append(suspects, s)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/evidence"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/gauge"
 )
 
 // The services of the cases: a calls b and c, and b calls c.
@@ -34,6 +35,8 @@ func way(caller, callee uint32, weight, excess float64) evidence.Finding {
 
 func never(uint32, int64) bool { return false }
 
+func rests(uint32) (gauge.Strain, bool) { return gauge.Strain{}, false }
+
 func TestRank(t *testing.T) {
 	tests := map[string]struct {
 		found []evidence.Finding
@@ -51,7 +54,7 @@ func TestRank(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			suspects, most := Rank(test.found, ways(), never)
+			suspects, most := Rank(test.found, ways(), never, rests)
 			require.NotEmpty(t, suspects)
 			assert.Equal(t, test.first, suspects[0].Entity)
 			assert.Equal(t, test.gap, suspects[0].Gap)
@@ -69,10 +72,25 @@ func TestWhoChangedJustBeforeIsLikelier(t *testing.T) {
 	found := []evidence.Finding{shape(b, 20), shape(c, 20.5)}
 	found[0].Since, found[1].Since = 7, 7
 	apart := []evidence.Way{{Edge: evidence.Edge{Caller: a, Callee: b}}, {Edge: evidence.Edge{Caller: a, Callee: c}}}
-	suspects, _ := Rank(found, apart, never)
+	suspects, _ := Rank(found, apart, never, rests)
 	assert.Equal(t, uint32(c), suspects[0].Entity)
-	suspects, _ = Rank(found, apart, changed)
+	suspects, _ = Rank(found, apart, changed, rests)
 	assert.Equal(t, uint32(b), suspects[0].Entity)
+}
+
+func TestWhoWorksHarderIsLikelier(t *testing.T) {
+	strained := func(service uint32) (gauge.Strain, bool) {
+		return gauge.Strain{Name: "container.cpu.usage", Weight: 100}, service == b
+	}
+	apart := []evidence.Way{{Edge: evidence.Edge{Caller: a, Callee: b}}, {Edge: evidence.Edge{Caller: a, Callee: c}}}
+	suspects, most := Rank([]evidence.Finding{shape(b, 20), shape(c, 20.5)}, apart, never, strained)
+	assert.Equal(t, uint32(b), suspects[0].Entity)
+	assert.Equal(t, "container.cpu.usage", suspects[0].Strain.Name)
+	assert.InDelta(t, 20.5, most, 1e-9, "it is no finding")
+	suspects, _ = Rank([]evidence.Finding{shape(b, 20), shape(c, 25)}, apart, never, strained)
+	assert.Equal(t, uint32(c), suspects[0].Entity, "it does not say much")
+	suspects, _ = Rank([]evidence.Finding{shape(c, 25)}, apart, never, strained)
+	assert.Len(t, suspects, 1, "it makes nobody suspect")
 }
 
 func TestReached(t *testing.T) {
@@ -85,20 +103,20 @@ func TestWhomAnotherEventNamedIsNoNews(t *testing.T) {
 	var alarm Alarm
 	alarm.Announce(0, b)
 	assert.True(t, alarm.Announced(b))
-	suspects, most := Rank([]evidence.Finding{shape(b, certain)}, ways(), never)
+	suspects, most := Rank([]evidence.Finding{shape(b, certain)}, ways(), never, rests)
 	assert.Empty(t, alarm.Decide(1e9, suspects, most, 10))
 	assert.NotEmpty(t, alarm.Decide(1e9, []Suspect{{Entity: c, Weight: certain}}, certain, 10), "somebody else is")
 }
 
 func TestRankOfNothing(t *testing.T) {
-	suspects, most := Rank(nil, ways(), never)
+	suspects, most := Rank(nil, ways(), never, rests)
 	assert.Empty(t, suspects)
 	assert.Zero(t, most)
 }
 
 func TestCirclesEnd(t *testing.T) {
 	circle := append(ways(), evidence.Way{Edge: evidence.Edge{Caller: c, Callee: a}})
-	suspects, _ := Rank([]evidence.Finding{shape(a, 25), shape(b, 20)}, circle, never)
+	suspects, _ := Rank([]evidence.Finding{shape(a, 25), shape(b, 20)}, circle, never, rests)
 	assert.Equal(t, uint32(a), suspects[0].Entity)
 }
 
@@ -107,7 +125,7 @@ func TestAlarm(t *testing.T) {
 	enough := Threshold(services) + 1
 	var alarm Alarm
 	decide := func(now int64, found ...evidence.Finding) []Suspect {
-		suspects, most := Rank(found, ways(), never)
+		suspects, most := Rank(found, ways(), never, rests)
 		return alarm.Decide(now, suspects, most, services)
 	}
 	assert.Empty(t, decide(0, shape(b, enough-2)), "too little")

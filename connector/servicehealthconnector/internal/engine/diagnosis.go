@@ -11,6 +11,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/diagnosis"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/evidence"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/gauge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/template"
@@ -24,6 +25,9 @@ type diagnoser struct {
 	mu    sync.Mutex
 	book  *evidence.Book
 	miner *template.Miner
+	// gauges are what was measured of where services run; runs is for reading them.
+	gauges *gauge.Book
+	runs   []uint32
 
 	// What follows belongs to the ticks.
 	alarm    diagnosis.Alarm
@@ -38,7 +42,7 @@ type diagnoser struct {
 }
 
 func newDiagnoser(s Settings) *diagnoser {
-	return &diagnoser{book: evidence.New(int64(s.TraceWindow)), miner: template.New()}
+	return &diagnoser{book: evidence.New(int64(s.TraceWindow)), miner: template.New(), gauges: gauge.New()}
 }
 
 // observe takes a decided trace and its log records into account.
@@ -56,11 +60,12 @@ func (d *diagnoser) rank(now int64, c *changes) {
 	d.ways = d.ways[:0]
 	if len(d.found) > 0 {
 		d.ways = d.book.Ways(d.ways)
+		d.gauges.Compare(now)
 	}
 	d.suspects, d.most = diagnosis.Rank(d.found, d.ways, func(service uint32, since int64) bool {
 		change, ok := c.before(since, service)
 		return ok && change.service == service
-	})
+	}, d.gauges.Of)
 }
 
 // look adds an event if there is a new suspect.
@@ -91,11 +96,12 @@ func (d *diagnoser) look(now int64, events *report.Events, table *names.Table, c
 func (d *diagnoser) told(s *diagnosis.Suspect, table *names.Table) report.Suspect {
 	entity := table.EntityOf(s.Entity)
 	in := entity.Layer
-	if s.Gap {
+	if s.Gap || s.Strain.Shared {
 		in = layer.Platform
 	}
 	return report.Suspect{
 		Name: entity.Name, Peer: entity.Peer, Layer: in, Score: s.Score, Since: time.Unix(0, s.Since), Seen: d.words(&s.Finding, table),
+		Strain: s.Strain,
 	}
 }
 

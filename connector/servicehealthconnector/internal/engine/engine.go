@@ -600,6 +600,8 @@ type Stats struct {
 	// PointsRepeated is how many points of gateways had been told before, PointsRefused how many were not counted, by reason.
 	PointsRepeated uint64
 	PointsRefused  map[fleet.Refusal]uint64
+	// GaugePointsRefused is how many points of what services run on came of series beyond the bound.
+	GaugePointsRefused uint64
 	// Saved and NotSaved are how often the state was saved, and could not be; Saves says that it should be.
 	Saves           bool
 	Saved, NotSaved uint64
@@ -619,6 +621,9 @@ func (e *Engine) Stats() Stats {
 		s.UnmatchedLinks += d.seen.unmatchedLinks
 		d.mu.Unlock()
 	}
+	e.diagnoser.mu.Lock()
+	s.GaugePointsRefused = e.diagnoser.gauges.Refused()
+	e.diagnoser.mu.Unlock()
 	e.mu.Lock()
 	s.LateEvents = e.objectives.refused()
 	if g := e.objectives.gathered; g != nil {

@@ -45,7 +45,9 @@ func (e *Engine) Metrics(ctx context.Context, md pmetric.Metrics, now int64) {
 	b := e.batch()
 	defer e.giveBack(b)
 	for _, rm := range md.ResourceMetrics().All() {
-		asking := e.binder.Points(service.Of(rm.Resource().Attributes()))
+		identity := service.Of(rm.Resource().Attributes())
+		e.gauges(b.reader.Resource(identity, rm.Resource().Attributes()).Service, rm, now)
+		asking := e.binder.Points(identity)
 		if len(asking) == 0 {
 			continue
 		}

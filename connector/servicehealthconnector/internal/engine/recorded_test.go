@@ -78,6 +78,11 @@ func replay(t *testing.T, file, events string) {
 			require.NoError(t, err)
 			e.Traces(ctx, td, now)
 		}
+		if bytes.Contains(line, []byte(`"resourceMetrics"`)) {
+			md, err := new(pmetric.JSONUnmarshaler).UnmarshalMetrics(line)
+			require.NoError(t, err)
+			e.Metrics(ctx, md, now)
+		}
 		if bytes.Contains(line, []byte(`"resourceLogs"`)) {
 			ld, err := new(plog.JSONUnmarshaler).UnmarshalLogs(line)
 			require.NoError(t, err)

@@ -35,6 +35,7 @@ type TelemetryBuilder struct {
 	ServiceHealthEventsNotJudged     metric.Int64ObservableCounter
 	ServiceHealthFleetPointsRefused  metric.Int64ObservableCounter
 	ServiceHealthFleetPointsRepeated metric.Int64ObservableCounter
+	ServiceHealthGaugePointsRefused  metric.Int64ObservableCounter
 	ServiceHealthLinksUnmatched      metric.Int64ObservableCounter
 	ServiceHealthSeriesHeld          metric.Int64ObservableGauge
 	ServiceHealthSnapshots           metric.Int64ObservableCounter
@@ -151,6 +152,21 @@ func (builder *TelemetryBuilder) RegisterServiceHealthFleetPointsRepeatedCallbac
 		cb(ctx, &observerInt64{inst: builder.ServiceHealthFleetPointsRepeated, obs: o})
 		return nil
 	}, builder.ServiceHealthFleetPointsRepeated)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterServiceHealthGaugePointsRefusedCallback sets callback for observable ServiceHealthGaugePointsRefused metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthGaugePointsRefusedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthGaugePointsRefused, obs: o})
+		return nil
+	}, builder.ServiceHealthGaugePointsRefused)
 	if err != nil {
 		return err
 	}
@@ -332,6 +348,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ServiceHealthFleetPointsRepeated, err = builder.meter.Int64ObservableCounter(
 		"otelcol_service_health_fleet_points_repeated",
 		metric.WithDescription("Points of what gateways have counted that had come before, or were older than others of their series. [Alpha]"),
+		metric.WithUnit("{point}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ServiceHealthGaugePointsRefused, err = builder.meter.Int64ObservableCounter(
+		"otelcol_service_health_gauge_points_refused",
+		metric.WithDescription("Points of what services run on that are not compared with their past, since too many series are. [Alpha]"),
 		metric.WithUnit("{point}"),
 	)
 	errs = errors.Join(errs, err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/gauge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/internal/layer"
@@ -47,6 +48,8 @@ type Suspect struct {
 	Since        time.Time
 	// Seen is what it does otherwise than usual, if the suspicion comes from that.
 	Seen Deviation
+	// Strain is what stands out of where it runs, if anything does.
+	Strain gauge.Strain
 }
 
 // Change is a version that served for the first time.
@@ -378,7 +381,7 @@ func writeChange(b *strings.Builder, c *Change) {
 // phrase says what was seen of a suspect, so that a person can check it.
 func phrase(s Suspect) string {
 	if s.Seen != (Deviation{}) {
-		return s.Seen.String() + ", since " + s.Since.UTC().Format("15:04:05")
+		return s.Seen.String() + ", since " + s.Since.UTC().Format("15:04:05") + strain(&s.Strain)
 	}
 	if s.Operation == "" {
 		return fmt.Sprintf("none of the bad calls says more, since %s", s.Since.UTC().Format("15:04:05"))

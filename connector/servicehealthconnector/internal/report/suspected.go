@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/evidence"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/gauge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 )
 
@@ -47,6 +48,22 @@ func (d Deviation) String() string {
 	default:
 		return "logs warnings " + shares
 	}
+}
+
+// strain says what stands out of where a suspect runs, so that a person can check it.
+func strain(s *gauge.Strain) string {
+	if s.Name == "" {
+		return ""
+	}
+	most, unit := "most", ""
+	if s.Falls {
+		most = "least"
+	}
+	if s.Rate {
+		unit = " a second"
+	}
+	since := time.Unix(0, s.Since).UTC().Format("15:04:05")
+	return fmt.Sprintf("; %s at %.3g%s, before at %s %.3g, since %s", s.Name, s.Value, unit, most, s.Before, since)
 }
 
 // Suspected is a service that does otherwise than usual, and is likely to be where trouble began.
