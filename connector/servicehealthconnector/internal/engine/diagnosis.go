@@ -165,7 +165,7 @@ func (d *diagnoser) isLearning(now int64) bool {
 }
 
 func (d *diagnoser) words(f *evidence.Finding, table *names.Table) report.Deviation {
-	w := report.Deviation{Kind: f.Kind, Operation: table.OperationOf(f.Operation).Name, Share: f.Share, Usual: f.Usual, Least: f.Least}
+	w := report.Deviation{Kind: f.Kind, Operation: table.OperationOf(f.Operation).Name, Share: f.Share, Usual: f.Usual, Least: f.Least, Alone: f.Alone}
 	switch f.Kind {
 	case evidence.Call:
 		w.What = table.OperationOf(f.What).Name
@@ -200,13 +200,17 @@ func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, r := range sl.LogRecords().All() {
 				id := r.TraceID()
-				if id.IsEmpty() || r.SpanID().IsEmpty() {
-					continue
-				}
 				note := evidence.Note{Span: trace.Number(r.SpanID()), Severity: int32(r.SeverityNumber())}
+				alone := id.IsEmpty() || r.SpanID().IsEmpty()
 				e.diagnoser.mu.Lock()
 				note.Template = e.diagnoser.miner.Of(resource.Service, note.Severity, r.Body().Str())
+				if alone {
+					e.diagnoser.book.Note(resource.Service, note, now)
+				}
 				e.diagnoser.mu.Unlock()
+				if alone {
+					continue
+				}
 				s := e.shardOf(id)
 				s.mu.Lock()
 				s.notes.put(id, note, now, deadline)

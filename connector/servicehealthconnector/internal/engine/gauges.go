@@ -9,6 +9,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/gauge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/series"
+	"github.com/throughline-otel/throughline/internal/service"
 )
 
 // attributeServices is what the correlation processor puts on points: the names of the services that run where they were measured.
@@ -22,13 +23,13 @@ type gaugeReader struct {
 	shared bool
 	// cumulative says that it only grows, delta that each of its points counts anew.
 	cumulative, delta bool
-	// service is that of the resource.
-	service uint32
-	now     int64
+	// identity is the service of the resource.
+	identity service.Identity
+	now      int64
 }
 
-// gauges takes in what the points of a resource say of where services run. service is that of the resource.
-func (e *Engine) gauges(service uint32, rm pmetric.ResourceMetrics, now int64) {
+// gauges takes in what the points of a resource say of where services run. identity is the resource's own.
+func (e *Engine) gauges(identity service.Identity, rm pmetric.ResourceMetrics, now int64) {
 	var resource series.Identity
 	for _, sm := range rm.ScopeMetrics().All() {
 		var scope series.Identity
@@ -43,7 +44,7 @@ func (e *Engine) gauges(service uint32, rm pmetric.ResourceMetrics, now int64) {
 			if scope == (series.Identity{}) {
 				scope = e.hasher.Scope(resource, sm.Scope())
 			}
-			r := gaugeReader{engine: e, metric: m, shared: shared, service: service, now: now, id: e.hasher.Metric(scope, m)}
+			r := gaugeReader{engine: e, metric: m, shared: shared, identity: identity, now: now, id: e.hasher.Metric(scope, m)}
 			r.read()
 		}
 	}
@@ -97,17 +98,15 @@ func (r *gaugeReader) point(d *diagnoser, p pmetric.NumberDataPoint) {
 	d.gauges.Observe(id, point, r.now)
 }
 
-// runs appends the services that run where a point was measured: those that it names, or else that of its resource.
+// runs appends the services that run where a point was measured: those that it names, or else that of its resource. Only those that
+// have sent spans or records count: a point makes no service known.
 func (r *gaugeReader) runs(attributes pcommon.Map, services []uint32) []uint32 {
 	named, ok := attributes.Get(attributeServices)
 	if !ok || named.Type() != pcommon.ValueTypeSlice {
-		if r.service > names.Other {
-			services = append(services, r.service)
-		}
-		return services
+		return r.engine.names.ServicesOf(r.identity, services)
 	}
 	for _, name := range named.Slice().All() {
-		if service, ok := r.engine.names.ServiceNamed(name.AsString(), r.service); ok && len(services) < gauge.MaxServices {
+		if service, ok := r.engine.names.ServiceNamed(name.AsString(), names.None); ok && len(services) < gauge.MaxServices {
 			services = append(services, service)
 		}
 	}

@@ -46,7 +46,7 @@ func (e *Engine) Metrics(ctx context.Context, md pmetric.Metrics, now int64) {
 	defer e.giveBack(b)
 	for _, rm := range md.ResourceMetrics().All() {
 		identity := service.Of(rm.Resource().Attributes())
-		e.gauges(b.reader.Resource(identity, rm.Resource().Attributes()).Service, rm, now)
+		e.gauges(identity, rm, now)
 		asking := e.binder.Points(identity)
 		if len(asking) == 0 {
 			continue

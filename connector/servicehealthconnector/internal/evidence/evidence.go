@@ -81,6 +81,8 @@ type event struct {
 	kind Kind
 	// doublings is the logarithm to the base of two of how often it happens at least under one span, for a Call and a Record.
 	doublings uint8
+	// alone says that it comes in records that name no request, and is counted by time.
+	alone bool
 	// what is an operation, a template, or for failures who failed.
 	what uint32
 }
@@ -112,6 +114,9 @@ type Book struct {
 	observed, resumed, hold int64
 	// started is when the first trace was seen.
 	started int64
+	// apart are the records of each service that name no request, and services those services in the order in which they came.
+	apart    map[uint32]*apart
+	services []uint32
 
 	decay decay
 
@@ -213,6 +218,7 @@ func New(hold int64) *Book {
 	return &Book{
 		hold:   hold,
 		strata: map[uint64]*stratum{}, features: map[key]*feature{}, calls: map[Edge]*traffic{}, compared: map[uint32]struct{}{},
+		apart: map[uint32]*apart{},
 	}
 }
 

@@ -36,6 +36,8 @@ type Finding struct {
 	What uint32
 	// Least is how often it happens at least each time, for a Call and a Record.
 	Least int
+	// Alone says that it is about records that name no request: shares are those of moments, and not of requests.
+	Alone bool
 	// Weight is the logarithm of how much better a new share explains what was seen than the past one does.
 	Weight float64
 	// Share is the share of units with the event now, Usual the one to be expected, Units how many there are.
@@ -52,6 +54,7 @@ func (b *Book) Learning(now int64) bool { return b.started == 0 || now-b.started
 // Findings appends what deviates at present, and returns it with the number of services that were compared.
 func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int) {
 	clear(b.compared)
+	b.closeApart(now)
 	for _, c := range b.calls {
 		c.compared = false
 	}
@@ -84,6 +87,7 @@ func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int)
 			continue
 		}
 		best.Kind, best.What, best.Least = f.event.kind, f.event.what, 1<<f.event.doublings
+		best.Alone = f.event.alone
 		best.Service, best.Callee, best.Operation = f.service, f.callee, f.operation
 		best.Excess = f.excess * b.decay.over(now-f.at)
 		found = append(found, best)
@@ -103,7 +107,7 @@ func (f *feature) best() (best Finding) {
 			continue
 		}
 		share, usual := s.observed/s.units, s.expected/s.units
-		if share < usual && usual < always {
+		if share < usual && (usual < always || f.event.alone) {
 			continue
 		}
 		if math.Abs(share-usual) < effect || f.event.kind != Call && f.event.kind != Record && share < usual {

@@ -284,6 +284,9 @@ func (b *Book) Of(service uint32) (Strain, bool) {
 	return strain, strain.Weight >= noticed
 }
 
+// Len is the number of series.
+func (b *Book) Len() int { return len(b.series) }
+
 // Refused is how many points came of series beyond the bound.
 func (b *Book) Refused() uint64 { return b.refused }
 

@@ -231,6 +231,18 @@ func (t *Table) ServiceNamed(name string, caller uint32) (uint32, bool) {
 	return None, false
 }
 
+// ServicesOf appends the services of an identity that are known, in whatever layers they have been seen.
+func (t *Table) ServicesOf(id service.Identity, into []uint32) []uint32 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, number := range t.services[id.Name] {
+		if t.entities.rows[number].Identity == id {
+			into = append(into, number)
+		}
+	}
+	return into
+}
+
 // Operation returns the number of o, or Other when the table is full.
 func (t *Table) Operation(o Operation) uint32 {
 	o.Name = Clean(o.Name)

@@ -71,3 +71,15 @@ func TestOnlyANameOfOnePeerIsThatOfWhoAnswered(t *testing.T) {
 		assert.Equal(t, want, ok, source)
 	}
 }
+
+func TestServicesOf(t *testing.T) {
+	table := New()
+	id := service.Identity{Namespace: "shop", Name: "bank"}
+	one := table.Entity(Entity{Identity: id, Layer: layer.Application})
+	two := table.Entity(Entity{Identity: id, Layer: layer.Data})
+	table.Entity(Entity{Identity: service.Identity{Name: "bank"}, Layer: layer.Application})
+	table.Peer("redis", layer.Data, FromHost)
+	assert.Equal(t, []uint32{one, two}, table.ServicesOf(id, nil))
+	assert.Empty(t, table.ServicesOf(service.Identity{Name: "redis"}, nil), "a peer sends nothing itself")
+	assert.Empty(t, table.ServicesOf(service.Identity{}, nil))
+}

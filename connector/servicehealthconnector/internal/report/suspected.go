@@ -21,11 +21,16 @@ type Deviation struct {
 	Share, Usual float64
 	// Least is how often it happens at least each time.
 	Least int
+	// Alone says that shares are those of moments of two seconds, since its records name no request.
+	Alone bool
 }
 
 // String is a phrase that can be checked.
 func (d Deviation) String() string {
-	if d.Operation == "" {
+	switch {
+	case d.Alone:
+		d.Operation = "all spells of two seconds"
+	case d.Operation == "":
 		d.Operation = "its requests"
 	}
 	shares := fmt.Sprintf("in %s of %s (usually %s)", percent(d.Share), d.Operation, percent(d.Usual))
