@@ -139,8 +139,12 @@ func (l *Ledger) Begin(now int64) { l.since = now }
 // late, or if count is no number that a sampled event could stand for; then nothing changes but the number of refusals. It is also false
 // in maintenance.
 func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
-	if !(count >= 0 && count <= mostEvents) || l.isLate(at) { // NaN is neither
+	if !(count >= 0 && count <= mostEvents) { // NaN is neither
 		l.refused++
+		return false
+	}
+	if l.isLate(at) {
+		l.refused += uint64(math.Ceil(count - rounding))
 		return false
 	}
 	a := l.account(key)
@@ -163,8 +167,12 @@ func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
 // AddCounts counts many events of one time as Add does. It is false if that came too late, or if there are more than one
 // could believe; and in maintenance. Who calls it sees to it that no time is further ahead of the present than clocks may be.
 func (l *Ledger) AddCounts(key Key, at int64, good, bad uint64) bool {
-	if good > mostEvents || bad > mostEvents || l.isLate(at) {
+	if good > mostEvents || bad > mostEvents {
 		l.refused++
+		return false
+	}
+	if l.isLate(at) {
+		l.refused += good + bad
 		return false
 	}
 	return l.account(key).add(at, burn.Count{Good: good, Bad: bad})
@@ -183,7 +191,7 @@ func (a *account) add(at int64, c burn.Count) bool {
 	return true
 }
 
-// Refused is the number of events that were not counted.
+// Refused is the number of events that were not counted. What is no count is one.
 func (l *Ledger) Refused() uint64 { return l.refused }
 
 func (l *Ledger) account(key Key) *account {

@@ -50,7 +50,12 @@ func TestEventsThatComeTooLateAreRefused(t *testing.T) {
 	assert.True(t, l.Add(Key{}, 940*second, true, 0))
 	assert.False(t, l.Add(Key{}, 940*second-1, false, 1))
 	assert.False(t, l.AddCounts(Key{}, 900*second, 0, 5))
-	assert.Equal(t, uint64(2), l.Refused())
+	assert.Equal(t, uint64(6), l.Refused())
+	assert.False(t, l.Add(Key{}, 900*second, true, 10), "events of one time come as one")
+	assert.False(t, l.Add(Key{}, 900*second, true, 0.5))
+	assert.Equal(t, uint64(17), l.Refused())
+	assert.False(t, l.AddCounts(Key{}, 1000*second, 1<<63, 0))
+	assert.Equal(t, uint64(18), l.Refused())
 	l.Each(1000*second, func(r Reading) { assert.Equal(t, burn.Count{Good: 1}, r.Total) })
 }
 
