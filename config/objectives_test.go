@@ -138,14 +138,14 @@ func shown(text string) *regexp.Regexp {
 	for _, v := range vague {
 		patterns = append(patterns, "("+v.shown+")")
 	}
-	any := regexp.MustCompile(strings.Join(patterns, "|"))
+	differs := regexp.MustCompile(strings.Join(patterns, "|"))
 	var pattern strings.Builder
 	exact := func(s string) {
 		pattern.WriteString(regexp.MustCompile(`\s+`).ReplaceAllString(regexp.QuoteMeta(s), `\s+`))
 	}
 	text = strings.TrimSpace(text)
 	from := 0
-	for _, match := range any.FindAllStringSubmatchIndex(text, -1) {
+	for _, match := range differs.FindAllStringSubmatchIndex(text, -1) {
 		exact(text[from:match[0]])
 		for i, v := range vague {
 			if match[2*i+2] >= 0 {
