@@ -120,8 +120,8 @@ func (s *shell) run(at, block string) string {
 	}
 }
 
-// vague is what differs from one run to the next, and what may come in its place: times, trace ids, and durations and fractions that
-// were measured, as their digits tell; exact figures here have few.
+// vague is what differs from one run to the next, and what may come in its place: times, trace ids, and durations and
+// fractions that were measured, as their digits tell; exact figures here have few.
 var vague = []struct{ shown, came string }{
 	{`…`, `.*?`},
 	{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z`, `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z`},

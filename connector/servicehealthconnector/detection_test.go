@@ -32,9 +32,9 @@ spec:
   objectives: [{target: 0.999}]
 `
 
-// TestAFullOutagePages lets everything fail after healthy traffic, and looks when the page comes. By the arithmetic a burn rate of
-// 14.4 over the last hour takes a share of 1.44 %: of a whole hour of even traffic these are 51.84 s of outage, of ten minutes 8.64 s.
-// What comes on top of that is the trace window, and a second between two requests.
+// TestAFullOutagePages lets everything fail after healthy traffic, and looks when the page comes. By the arithmetic a burn rate
+// of 14.4 over the last hour takes a share of 1.44 %: of a whole hour of even traffic these are 51.84 s of outage, of ten
+// minutes 8.64 s. What comes on top of that is the trace window, and a second between two requests.
 func TestAFullOutagePages(t *testing.T) {
 	for _, c := range []struct{ healthy, arithmetic time.Duration }{
 		{10 * time.Minute, 8640 * time.Millisecond},
@@ -93,8 +93,8 @@ func pages(events *consumertest.LogsSink) []plog.LogRecord {
 	return all
 }
 
-// TestBacktest replays one recording, ten minutes of healthy traffic and two in which all fails, against a document and changes of
-// it: the same telemetry, told when the changed document would have told it.
+// TestBacktest replays one recording, ten minutes of healthy traffic and two in which all fails, against a document and
+// changes of it: the same telemetry, told when the changed document would have told it.
 func TestBacktest(t *testing.T) {
 	const recorded = `
       - {service: front, trace: t, id: answer, kind: server, start: 0, end: 0.1`
