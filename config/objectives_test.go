@@ -129,7 +129,7 @@ var vague = []struct{ shown, came string }{
 	{`[0-9a-f]{32}`, `[0-9a-f]{32}`},
 	{`\d+h\d+m\d+s|after \d+s`, `(after )?[\dhms]+`},
 	{`\d+\.\d{5,}|\d+\.\d s`, `\d+(\.\d+)?( s)?`},
-	{`\d+\.\d %`, `\d+(\.\d+)? %`},
+	{`\d+\.\d % of its error budget`, `\d+(\.\d+)? % of its error budget`},
 }
 
 // shown is the pattern of an output that a page shows. Lines may be broken where there is a space.
