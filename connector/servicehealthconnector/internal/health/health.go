@@ -481,6 +481,9 @@ func (w *Watch) learn(current slot, expected float64) {
 	}
 	w.past.add(&w.pending)
 	w.pending = past{}
+	if w.Limit.Duration > 0 {
+		return // It says what is slow.
+	}
 	for i := range levels {
 		w.slowFrom[i] = w.past.slowFrom(&levels[i])
 	}

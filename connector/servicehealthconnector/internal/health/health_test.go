@@ -321,6 +321,15 @@ func TestLimits(t *testing.T) {
 	assert.Empty(t, changes)
 }
 
+func TestALimitStaysWhateverIsLearned(t *testing.T) {
+	tr, now := newTraffic(1), begin
+	w := &Watch{Limit: Limit{Duration: 1e9}}
+	for range 10 * slots {
+		run(w, tr, &now, 1, 0)
+		assert.Equal(t, scale.Upper(scale.Step(1e9)), w.SlowFrom())
+	}
+}
+
 func TestTheLongestLimitCanBeExceeded(t *testing.T) {
 	w, now := &Watch{Limit: Limit{Duration: LongestLimit() - 1}}, begin
 	changes, _ := run(w, &traffic{random: newTraffic(1).random, perSlot: 10, median: 40_000_000}, &now, 60, 0)
