@@ -276,6 +276,21 @@ func TestDeltasBeginAnewEachTime(t *testing.T) {
 	}
 }
 
+// A sampled span may stand for one call and a half: what was rounded off one flush is not lost to the next.
+func TestRoundedDeltasAddUp(t *testing.T) {
+	table := names.New()
+	book, totals := NewBook(NewAdmission(10, 10), nil), NewTotals(0, 1000, true)
+	tree := tracetest.Build(table, "a - front client 0-10 peer=p")
+	tree.Spans[0].Count = 1.4
+	var sum int64
+	for now := range int64(100) {
+		book.Count(tree, Calls(tree, table, nil)[0])
+		book.MoveTo(totals, now, 1000)
+		totals.Tell(now, func(_ Key, s *Series) { sum += s.Whole() })
+	}
+	assert.InDelta(t, 140, sum, 1)
+}
+
 func TestTheExemplarIsOfTheLatestCalls(t *testing.T) {
 	table := names.New()
 	book, totals := NewBook(NewAdmission(10, 10), nil), NewTotals(0, 1000, false)
