@@ -51,6 +51,36 @@ func TestCalls(t *testing.T) {
 			 c b payments client 20-80 peer=cards.example.com op=http`,
 			[]string{"payments→cards.example.com external"},
 		},
+		"a call within which something else without a name was waited for": {
+			`a - front client 0-100 peer=cards.example.com
+			 b a front client 0-5 op=dns.lookup
+			 c b front client 1-4`,
+			[]string{"front→cards.example.com external"},
+		},
+		"a call that is passed on without a name": {
+			`a - front client 0-100 peer=sdk.internal
+			 b a front client 10-90
+			 c b checkout server 20-80
+			 d - front client 0-100 peer=sdk.internal
+			 e d front client 10-90
+			 f e front client 20-80 peer=cards.example.com`,
+			[]string{"front→cards.example.com external", "front→checkout rpc"},
+		},
+		"a call that is tried within": {
+			`a - front client 0-100 peer=sdk.internal
+			 b a front internal 10-90 op=attempt
+			 c b checkout server 20-80
+			 d - front client 0-100 peer=sdk.internal
+			 e d front internal 10-20 op=wait
+			 f e front internal 11-12
+			 g d front internal 20-90 op=attempt
+			 h g front client 30-80 peer=cards.example.com
+			 i - front client 0-100 peer=alone.example.com
+			 j i front internal 10-20
+			 k j front internal 11-19
+			 l i front internal 20-30`,
+			[]string{"front→alone.example.com external", "front→cards.example.com external", "front→checkout rpc"},
+		},
 		"no peer where a service answers": {
 			`a - front client 0-100 peer=checkout.internal
 			 b a checkout server 10-90`,
@@ -100,7 +130,9 @@ func TestCalls(t *testing.T) {
 		},
 		"no call of a service to itself": {
 			`a - front client 0-100
-			 b a front server 10-90`, nil,
+			 b a front server 10-90
+			 c - front client 0-100 peer=front.internal
+			 d c front server 10-90`, nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
