@@ -251,6 +251,24 @@ func TestChanges(t *testing.T) {
 		_, ok := c.before(130*second, front)
 		assert.False(t, ok)
 	})
+	t.Run("what was taken back is not what served before the next one, and may come again", func(t *testing.T) {
+		c := newChanges()
+		var told []string
+		for at := range 3600 * second / (5 * second) {
+			is := release{version: "1"}
+			switch at {
+			case 20, 21, 600: // At first, and again most of an hour later.
+				is.version = "2"
+			case 40:
+				is.version = "3"
+			}
+			c.see(front, is, at*5*second)
+		}
+		for _, change := range c.fresh(3600*second, true) {
+			told = append(told, change.previous.version+" to "+change.release.version)
+		}
+		assert.Equal(t, []string{"1 to 2", "1 to 3", "1 to 2"}, told)
+	})
 	t.Run("a change of the suspect goes before a later one of another service", func(t *testing.T) {
 		c := newChanges()
 		for _, service := range []uint32{front, back} {
