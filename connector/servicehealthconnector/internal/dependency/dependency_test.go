@@ -396,6 +396,19 @@ func TestEdgesBeyondTheBoundKeepTheirCaller(t *testing.T) {
 	assert.InDelta(t, 2, overflow.Calls, 1e-9, "and every count")
 }
 
+// Callees without a name of their own are many, too, whatever room there is for one more edge.
+func TestCalleesBeyondTheNamesAreMany(t *testing.T) {
+	table, admission := names.New(), NewAdmission(10, 10)
+	book := NewBook(admission, nil)
+	tree := tracetest.Build(table, "a - front client 0-10 failed peer=p")
+	call := Calls(tree, table, nil)[0]
+	call.Callee = names.Other
+	assert.False(t, book.Count(tree, call), "there is nobody to look at more closely")
+	book.Recents(func(e Edge, _ *Recent) { t.Error(e, "is no dependency to be watched") })
+	assert.Empty(t, admission.Fresh())
+	assert.InDelta(t, 1, told(book)[Key{Edge: call.Edge, Failed: true}].Calls, 1e-9)
+}
+
 func TestKindsOfFailuresAreBounded(t *testing.T) {
 	table := names.New()
 	admission := NewAdmission(10, 10)
