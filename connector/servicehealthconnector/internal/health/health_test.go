@@ -302,6 +302,31 @@ func TestSilence(t *testing.T) {
 	assert.Equal(t, Healthy, changes[0].State)
 }
 
+// A circuit breaker makes a caller silent while what it protects from goes on, but for a probe now and then.
+func TestAProbeThatFailsEndsNoSilence(t *testing.T) {
+	for name, failing := range map[string]float64{"after trouble": 1, "out of the blue": 0} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTraffic(1)
+			w, now := learned(tr)
+			tr.failing = failing
+			run(w, tr, now, 6, 600)
+			probe := *tr
+			probe.perSlot, probe.failing = 0, 1
+			run(w, &probe, now, 13, 600)
+			assert.Equal(t, Silence, w.Verdict().Reason)
+			for i := range 120 {
+				probe.perSlot = max(0, i%12-10)
+				run(w, &probe, now, 1, 600)
+				assert.Equal(t, Unknown, w.Verdict().State)
+			}
+			tr.failing = 0
+			changes, _ := run(w, tr, now, 12, 600)
+			assert.Len(t, changes, 1)
+			assert.Equal(t, Healthy, changes[0].State)
+		})
+	}
+}
+
 func TestLimits(t *testing.T) {
 	tr := newTraffic(1)
 	tr.failing = 0.03
