@@ -242,7 +242,7 @@ func (w *Watch) Close(now int64, expected float64) (Verdict, bool) {
 	before, waited := w.state, w.unwell
 	v := w.decide(now, expected)
 	// Nobody asks whether what never was unwell is healthy; but who was told of trouble waits to be told that it is over, or lapsed.
-	changed := w.state != before && (w.state.IsBad() || w.reason == Silence || waited)
+	changed := w.state != before && (w.state.IsBad() || waited) || w.reason == Silence && !waited
 	w.learn(current, expected)
 	w.next = (w.next + 1) % kept
 	w.slots[w.next] = slot{}
@@ -281,6 +281,8 @@ func (w *Watch) decide(now int64, expected float64) Verdict {
 		}
 	case known && w.window(slots).calls > 0:
 		w.enter(Healthy, None, now, now)
+	case w.window(kept).calls == 0:
+		w.enter(Unknown, None, now, now)
 	}
 	v := w.Verdict()
 	switch w.reason {

@@ -302,6 +302,24 @@ func TestSilence(t *testing.T) {
 	assert.Equal(t, Healthy, changes[0].State)
 }
 
+func TestWithoutCallsNobodyIsHealthy(t *testing.T) {
+	tr := newTraffic(1)
+	w, now := learned(tr)
+	quiet := *tr
+	quiet.perSlot = 0
+	changes, _ := run(w, &quiet, now, kept-1, 0)
+	assert.Equal(t, Healthy, w.Verdict().State)
+	run(w, &quiet, now, 1, 0)
+	assert.Equal(t, Unknown, w.Verdict().State)
+	more, _ := run(w, tr, now, slots, 0)
+	assert.Equal(t, Healthy, w.Verdict().State)
+	assert.Empty(t, append(changes, more...), "nobody asks")
+	run(w, &quiet, now, kept, 0)
+	changes, _ = run(w, &quiet, now, kept, 600)
+	assert.Len(t, changes, 1, "the caller is back, its calls are not")
+	assert.Equal(t, Silence, changes[0].Reason)
+}
+
 // A circuit breaker makes a caller silent while what it protects from goes on, but for a probe now and then.
 func TestAProbeThatFailsEndsNoSilence(t *testing.T) {
 	for name, failing := range map[string]float64{"after trouble": 1, "out of the blue": 0} {
