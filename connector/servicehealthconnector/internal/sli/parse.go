@@ -215,6 +215,6 @@ func number(word string) (operand, bool) {
 		value, err := strconv.ParseFloat(word, 64)
 		return operand{is: datum{kind: isBroken, broken: value}}, err == nil
 	}
-	value, err := strconv.ParseInt(word, 10, 64)
+	value, err := strconv.ParseInt(word, 0, 64) // A leading 0 makes it octal, as in OTTL.
 	return operand{is: datum{kind: isWhole, whole: value}}, err == nil
 }
