@@ -31,6 +31,11 @@ func (v *vocabulary) parsePlainValue(text string) *operand {
 	if !ok {
 		return nil
 	}
+	if len(tokens) == 1 {
+		if at, ok := v.values[strings.TrimPrefix(tokens[0], v.own)]; ok {
+			return &operand{place: at}
+		}
+	}
 	p := &plainParser{vocabulary: v, tokens: tokens}
 	value, ok := p.operand()
 	if !ok || len(p.tokens) > 0 {
