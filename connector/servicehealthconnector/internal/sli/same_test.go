@@ -1,7 +1,6 @@
 package sli
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -168,7 +167,8 @@ func (a author) record() *ottllog.TransformContext {
 	return ottllog.NewTransformContextPtr(rl, plog.NewScopeLogs(), record)
 }
 
-// Whatever is asked of whatever a sender may send, what is said without OTTL is what OTTL says.
+// Whatever is asked of whatever a sender may send, what is said without OTTL is what OTTL says, and no event is passed over by
+// mistake.
 func TestEveryPlainAnswerIsThatOfOTTL(t *testing.T) {
 	c, err := newCompiler(componenttest.NewNopTelemetrySettings())
 	require.NoError(t, err)
@@ -176,23 +176,36 @@ func TestEveryPlainAnswerIsThatOfOTTL(t *testing.T) {
 	a := author{rand.New(rand.NewPCG(seed, 1))}
 	t.Logf("seed %d", seed)
 	t.Run("spans", func(t *testing.T) {
-		check(t, a, c.spans, ofSpans, a.span, func(k *ottlspan.TransformContext) item { return spanItem{k} })
+		isAsked := func(p plain, k *ottlspan.TransformContext) bool {
+			var s Span
+			s.total = &condition[*ottlspan.TransformContext]{plain: p}
+			return len(newAsked([]*Span{&s}).Of(k.GetSpan())) > 0
+		}
+		check(t, a, c.spans, ofSpans, a.span, func(k *ottlspan.TransformContext) item { return spanItem{k} }, isAsked)
 	})
 	t.Run("points", func(t *testing.T) {
-		check(t, a, c.points, ofPoints, a.point, func(k *ottldatapoint.TransformContext) item { return pointItem{k} })
+		isAsked := func(p plain, k *ottldatapoint.TransformContext) bool {
+			var point Point
+			point.total = &condition[*ottldatapoint.TransformContext]{plain: p}
+			return point.MayAsk(k)
+		}
+		check(t, a, c.points, ofPoints, a.point, func(k *ottldatapoint.TransformContext) item { return pointItem{k} }, isAsked)
 	})
 	t.Run("records", func(t *testing.T) {
-		check(t, a, c.records, ofRecords, a.record, func(k *ottllog.TransformContext) item { return recordItem{k} })
+		isAsked := func(plain, *ottllog.TransformContext) bool { return true }
+		check(t, a, c.records, ofRecords, a.record, func(k *ottllog.TransformContext) item { return recordItem{k} }, isAsked)
 	})
 }
 
-func check[K any](t *testing.T, a author, parser ottl.Parser[K], words *vocabulary, draw func() K, view func(K) item) {
-	conditions, values := 0, 0
+func check[K any](
+	t *testing.T, a author, parser ottl.Parser[K], words *vocabulary, draw func() K, view func(K) item, isAsked func(plain, K) bool,
+) {
+	conditions, values, passedOver := 0, 0, 0
 	var items []K
 	for range 50 {
 		items = append(items, draw())
 	}
-	for range 3000 {
+	for range 2000 {
 		text := a.condition(words, 3)
 		parsed, err := parser.ParseCondition(text)
 		if err != nil {
@@ -208,15 +221,19 @@ func check[K any](t *testing.T, a author, parser ottl.Parser[K], words *vocabula
 		for range 5 {
 			tctx := items[a.IntN(len(items))]
 			said := p.ask(view(tctx))
-			want, err := parsed.Eval(context.Background(), tctx)
+			want, err := parsed.Eval(t.Context(), tctx)
 			require.NoError(t, err, text)
 			if said != unknown {
 				conditions++
 				require.Equal(t, want, said == yes, text)
 			}
+			if !isAsked(p, tctx) {
+				passedOver++
+				require.False(t, want, text)
+			}
 		}
 	}
-	for range 300 {
+	for range 200 {
 		text := a.operand(words)
 		parsed, err := parser.ParseValueExpression(text)
 		if err != nil {
@@ -224,13 +241,14 @@ func check[K any](t *testing.T, a author, parser ottl.Parser[K], words *vocabula
 		}
 		plainly := &value[K]{plain: words.parsePlainValue(text), ottl: parsed}
 		for _, tctx := range items {
-			got, err := plainly.eval(context.Background(), tctx, view(tctx))
-			want, wantErr := (&value[K]{ottl: parsed}).eval(context.Background(), tctx, view(tctx))
+			got, err := plainly.eval(t.Context(), tctx, view(tctx))
+			want, wantErr := (&value[K]{ottl: parsed}).eval(t.Context(), tctx, view(tctx))
 			require.Equal(t, wantErr, err, text)
 			require.Equal(t, want, got, text)
 			values++
 		}
 	}
-	require.Greater(t, conditions, 3000)
-	require.Greater(t, values, 3000)
+	require.Greater(t, conditions, 2000)
+	require.Greater(t, values, 2000)
+	require.Equal(t, words != ofRecords, passedOver > 100)
 }
