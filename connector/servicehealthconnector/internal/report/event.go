@@ -42,9 +42,9 @@ type Suspect struct {
 	Layer     layer.Layer
 	Reason    blame.Reason
 	Operation string
-	// Score is the share of the bad events that began there.
-	Score float64
-	Since time.Time
+	// Share is the share of the bad events that began there, and Score how likely it is by all that is known, both from 0 to 1.
+	Share, Score float64
+	Since        time.Time
 	// Seen is what it does otherwise than usual, if the suspicion comes from that.
 	Seen Deviation
 }
@@ -79,9 +79,11 @@ type Started struct {
 	Exhaustion float64 // seconds; +Inf where the budget will not be gone
 	Onset, Now time.Time
 	Suspects   []Suspect
-	Change     *Change
-	Traces     []pcommon.TraceID
-	Runbook    string
+	// Learning says that what is usual is not known yet.
+	Learning bool
+	Change   *Change
+	Traces   []pcommon.TraceID
+	Runbook  string
 }
 
 // Resolved is a burn that is over.
@@ -160,8 +162,10 @@ type Changed struct {
 	Share, Past float64
 	Slow        time.Duration
 	Suspects    []Suspect
-	Change      *Change
-	Traces      []pcommon.TraceID
+	// Learning says that what is usual is not known yet.
+	Learning bool
+	Change   *Change
+	Traces   []pcommon.TraceID
 }
 
 // isTrouble says whether somebody should look at it.
@@ -192,6 +196,7 @@ func (e *Events) StateChanged(c Changed, table *names.Table) {
 		a.PutDouble("dependency.past_bad_share", c.Past)
 	}
 	putSuspects(a, c.Suspects)
+	putLearning(a, c.Learning)
 	putChange(a, c.Change)
 	putTraces(a, "dependency.bad_calls.trace_ids", c.Traces)
 }
@@ -279,6 +284,7 @@ func (e *Events) BurnStarted(s Started) {
 		a.PutDouble("slo.error_budget.exhaustion", s.Exhaustion)
 	}
 	putSuspects(a, s.Suspects)
+	putLearning(a, s.Learning)
 	putChange(a, s.Change)
 	putTraces(a, "slo.bad_events.trace_ids", s.Traces)
 	putUnlessEmpty(a, "url.runbook", s.Runbook)
@@ -377,7 +383,7 @@ func phrase(s Suspect) string {
 	if s.Operation == "" {
 		return fmt.Sprintf("none of the bad calls says more, since %s", s.Since.UTC().Format("15:04:05"))
 	}
-	return fmt.Sprintf("%s of the bad events %s, since %s", percent(s.Score), seen(s), s.Since.UTC().Format("15:04:05"))
+	return fmt.Sprintf("%s of the bad events %s, since %s", percent(s.Share), seen(s), s.Since.UTC().Format("15:04:05"))
 }
 
 func seen(s Suspect) string {
@@ -410,6 +416,13 @@ func putSuspects(a pcommon.Map, suspects []Suspect) {
 		in.AppendEmpty().SetStr(s.Layer.String())
 		score.AppendEmpty().SetDouble(s.Score)
 		reason.AppendEmpty().SetStr(phrase(s))
+	}
+}
+
+// putLearning says that suspects are named by what went wrong alone, since nobody knows yet what is usual.
+func putLearning(a pcommon.Map, learning bool) {
+	if learning {
+		a.PutBool("suspects.learning", true)
 	}
 }
 
