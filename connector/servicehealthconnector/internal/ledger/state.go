@@ -62,13 +62,16 @@ func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
 		}
 	}
 	a.meter.Take(r, present+int64(l.slack.Ahead))
+	taken := make([]bool, len(p.conditions))
 	for range r.Len() {
 		var alert burn.Alert
 		long, short, rate := r.Time(), r.Time(), r.Float()
 		alert.Take(r)
+		// Conditions that differ in nothing else but their guards are told apart by their order.
 		for i, c := range p.conditions {
-			if int64(c.Long) == long && int64(c.Short) == short && c.Rate == rate {
-				a.alerts[i] = alert
+			if !taken[i] && int64(c.Long) == long && int64(c.Short) == short && c.Rate == rate {
+				a.alerts[i], taken[i] = alert, true
+				break
 			}
 		}
 	}
@@ -83,6 +86,14 @@ func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
 	}
 	if err := r.Err(); err != nil {
 		return 0, err
+	}
+	for i, s := range p.severities {
+		for _, c := range s.conditions {
+			// A burn that was announced to another severity has yet to start for this one.
+			if a.alerts[c].Firing && !a.episodes[i].firing {
+				a.alerts[c] = burn.Alert{}
+			}
+		}
 	}
 	l.open(a)
 	return len(l.inOrder) - 1, nil

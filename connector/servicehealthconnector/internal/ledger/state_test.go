@@ -90,6 +90,25 @@ func TestARestartChangesNothing(t *testing.T) {
 	}
 }
 
+// Conditions may differ in nothing but for how long they wait, or in the guard.
+func TestConditionsOfTheSameWindowsKeepTheirOwnState(t *testing.T) {
+	page, ticket := alert("page", time.Minute, 5*time.Second, 2), alert("ticket", time.Minute, 5*time.Second, 2)
+	ticket.After = time.Hour
+	for _, alerts := range [][]openslo.Alert{{page, ticket}, {ticket, page}} {
+		l, now := burning(t, alerts...)
+		l = restarted(t, l, now)
+		assert.Empty(t, l.Evaluate(now))
+		for _, f := range readings(l, now)[0].Firing {
+			assert.Equal(t, f.Severity == "page", f.Firing)
+		}
+		other := objective(alerts...)
+		other.Target = 0.8
+		withdrawn, _ := l.Adopt([]openslo.Objective{other}, now)
+		assert.Empty(t, withdrawn)
+		assert.Empty(t, l.Evaluate(now))
+	}
+}
+
 func TestWhatIsCountedKeepsItsIdentity(t *testing.T) {
 	o := everything()[2]
 	id := Identity(&o)
