@@ -51,7 +51,7 @@ func (l *Ledger) Adopt(objectives []openslo.Objective, now int64) (withdrawn []W
 			continue
 		}
 		if a.Objective < uint32(len(objectives)) && Identity(&objectives[a.Objective]) == Identity(&l.objectives[a.Objective]) {
-			next.succeed(a.Key, l.Put(number, nil))
+			next.succeed(a, l.Put(number, nil))
 		}
 		withdrawn = append(withdrawn, l.withdraw(a, &next, now)...)
 		if next.accounts[a.Key] == nil {
@@ -65,8 +65,9 @@ func (l *Ledger) Adopt(objectives []openslo.Objective, now int64) (withdrawn []W
 }
 
 // succeed opens the account of an objective that has changed with what the former one was. What this process has put it can take.
-func (l *Ledger) succeed(key Key, was []byte) {
-	if number, err := l.Take(key, snapshot.NewReader(was), math.MaxInt64-int64(l.slack.Ahead)); err == nil {
+func (l *Ledger) succeed(former *account, was []byte) {
+	if number, err := l.Take(former.Key, snapshot.NewReader(was), math.MaxInt64-int64(l.slack.Ahead)); err == nil {
+		l.inOrder[number].began = former.began
 		l.Touch(number)
 	}
 }

@@ -25,9 +25,8 @@ type Ledger struct {
 	// inOrder are the accounts in the order in which they were opened.
 	inOrder []*account
 	refused uint64
-	// present is the latest time that was told, in nanoseconds since the epoch, and began the first one for which windows
-	// were asked; 0 before that.
-	present, began int64
+	// present is the latest time that was told, in nanoseconds since the epoch; 0 before that.
+	present int64
 	// since is when accounts that are opened from now on began.
 	since int64
 }
@@ -59,6 +58,8 @@ type account struct {
 	// since is from when on total counts.
 	since int64
 	total burn.Count
+	// began is the first time for which windows were asked since the account was opened; 0 before that.
+	began int64
 	// rest is the part of sampled counts that is less than an event, so that rounding does not add up.
 	rest [2]float64
 	// changed says that something is otherwise than when the account was last put.
@@ -241,14 +242,12 @@ type Transition struct {
 // onset, and then of the documents. From one call to the next time must not go back.
 func (l *Ledger) Evaluate(now int64) []Transition {
 	l.present = max(l.present, now+l.ahead)
-	if l.began == 0 {
-		l.began = now
-	}
 	var transitions []Transition
 	for _, a := range l.inOrder {
 		if a.rests {
 			continue
 		}
+		a.began = cmp.Or(a.began, now)
 		p := &l.plans[a.Objective]
 		for i := range p.severities {
 			transitions = append(transitions, l.burn(a, i, now)...)
@@ -322,7 +321,7 @@ func (l *Ledger) silence(a *account, index int, now int64) []Transition {
 		e.silent, a.changed = false, true
 		return []Transition{t}
 	}
-	quiet := p.form.Open(max(last, l.began), now)
+	quiet := p.form.Open(max(last, a.began), now)
 	if quiet < c.Short || p.form.IsMaintenance(now) || quiet < c.Long && !a.meter.IsRegular(c, now) {
 		return nil
 	}

@@ -71,9 +71,12 @@ func TestARestartChangesNothing(t *testing.T) {
 			require.Equal(t, want, got, "seed %d at %d", seed, now/second)
 			transitions += len(want)
 			if random.IntN(50) == 0 {
-				began, present, refused := other.began, other.present, other.refused
-				other = restarted(t, other, now)
-				other.began, other.present, other.refused = began, present, refused
+				before := other
+				other = restarted(t, before, now)
+				other.present, other.refused = before.present, before.refused
+				for i, a := range before.inOrder {
+					other.inOrder[i].began = a.began
+				}
 				// Time stood still for what was about to happen, since nobody knows how long it did.
 				for _, a := range one.inOrder {
 					for i := range a.alerts {
