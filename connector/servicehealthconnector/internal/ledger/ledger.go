@@ -149,7 +149,7 @@ func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
 	if !good {
 		side = 1
 	}
-	whole := math.Floor(count + a.rest[side] + rounding)
+	whole := max(0, math.Floor(count+a.rest[side]+rounding))
 	c := burn.Count{Good: uint64(whole)}
 	if !good {
 		c = burn.Count{Bad: uint64(whole)}

@@ -53,7 +53,7 @@ func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
 		return 0, errOpen
 	}
 	p, a := &l.plans[key.Objective], l.newAccount(key)
-	a.since = r.Time()
+	a.since = min(r.Time(), present)
 	a.total = burn.Count{Good: r.Uint(), Bad: r.Uint()}
 	a.rest = [2]float64{r.Float(), r.Float()}
 	for _, rest := range a.rest {
@@ -77,7 +77,9 @@ func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
 	}
 	for range r.Len() {
 		name := r.Text()
-		e := episode{firing: r.Bool(), onset: r.Time(), interruptions: r.Uint(), silent: r.Bool(), since: r.Time()}
+		e := episode{
+			firing: r.Bool(), onset: min(r.Time(), present), interruptions: r.Uint(), silent: r.Bool(), since: min(r.Time(), a.meter.Latest()),
+		}
 		for i := range p.severities {
 			if p.severities[i].name == name {
 				a.episodes[i] = e

@@ -112,6 +112,27 @@ func TestConditionsOfTheSameWindowsKeepTheirOwnState(t *testing.T) {
 	}
 }
 
+// The clock may have been wrong before.
+func TestNothingInAStateIsLaterThanThePresent(t *testing.T) {
+	asks := alert("page", time.Minute, 10*time.Second, 2)
+	asks.AnnounceNoData = true
+	l, now := burning(t, asks)
+	l.inOrder[0].since = now
+	for ; !l.inOrder[0].episodes[0].silent; now += second {
+		l.Evaluate(now)
+	}
+	present := 500 * second
+	again := restarted(t, l, present)
+	assert.Equal(t, present, readings(again, present)[0].Since)
+	assert.Empty(t, again.Evaluate(present))
+	present += again.slack.Ahead.Nanoseconds() + second
+	again.Add(Key{}, present, true, 1)
+	told := again.Evaluate(present)
+	require.Len(t, told, 1)
+	assert.Equal(t, DataBack, told[0].Kind)
+	assert.LessOrEqual(t, again.inOrder[0].episodes[0].onset, present)
+}
+
 func TestWhatIsCountedKeepsItsIdentity(t *testing.T) {
 	o := everything()[2]
 	id := Identity(&o)
