@@ -46,6 +46,15 @@ func overlay(t *testing.T, config node) string {
 	return path
 }
 
+// onTop reads a shipped configuration that goes on top of another.
+func onTop(path string) (config node, err error) {
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = yaml.Unmarshal(data, &config)
+	}
+	return config, err
+}
+
 // text is an attribute as text, empty if it is not there.
 func text(attributes pcommon.Map, key string) string {
 	value, ok := attributes.Get(key)

@@ -58,6 +58,18 @@ func TestValidateShipped(t *testing.T) {
 	}
 }
 
+// TestValidateOnTop puts each configuration of the folder onto the shipped one of its name.
+func TestValidateOnTop(t *testing.T) {
+	paths := under(t, "config/fleet/*.yaml")
+	require.NotEmpty(t, paths)
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			ok, out := validate(t, nil, filepath.Join("config", filepath.Base(path)), path)
+			assert.True(t, ok, out)
+		})
+	}
+}
+
 // readerOf is a configuration that reads OpenSLO documents from the files of a pattern.
 func readerOf(pattern string) string {
 	return "yaml:" + string(must(yaml.Marshal(node{

@@ -23,8 +23,11 @@ const (
 	clockEvent = "event"
 )
 
-// serviceGraph is a value of Config.Compatibility.
-const serviceGraph = "service_graph"
+// The values of Config.Compatibility.
+const (
+	serviceGraph = "service_graph"
+	sloth        = "sloth"
+)
 
 // Config is what users set.
 type Config struct {
@@ -182,6 +185,9 @@ type SLOConfig struct {
 	ReloadInterval time.Duration `mapstructure:"reload_interval"`
 	// Late is how late an event may still enter its own bucket.
 	Late time.Duration `mapstructure:"late"`
+	// Verdicts is whether this connector gives the verdicts. If not it only counts events, and another one that gets these counts
+	// in a metrics pipeline gives them.
+	Verdicts bool `mapstructure:"verdicts"`
 	// MaxSeries bounds the series of metrics that objectives count, each once for every objective, at about 200 bytes each. The
 	// points of further ones are not judged.
 	MaxSeries int `mapstructure:"max_series"`
@@ -205,7 +211,7 @@ func createDefaultConfig() component.Config {
 			MaxEdges: 10_000, MaxEdgesPerCaller: 1000, Silence: time.Hour, Temporality: cumulative,
 		},
 		SLO: SLOConfig{
-			ReloadInterval: 30 * time.Second, Late: 5 * time.Minute, MaxSeries: 100_000, SnapshotInterval: 10 * time.Second,
+			ReloadInterval: 30 * time.Second, Late: 5 * time.Minute, MaxSeries: 100_000, SnapshotInterval: 10 * time.Second, Verdicts: true,
 		},
 		Clock:         clockWall,
 		FlushInterval: 15 * time.Second,
@@ -242,8 +248,8 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("`dependencies.temporality` must be %q or %q, not %q", cumulative, delta, t))
 	}
 	for _, other := range c.Compatibility {
-		if other != serviceGraph {
-			errs = append(errs, fmt.Errorf("`compatibility`: %q is not known; %q is", other, serviceGraph))
+		if other != serviceGraph && other != sloth {
+			errs = append(errs, fmt.Errorf("`compatibility`: %q is not known; %q and %q are", other, serviceGraph, sloth))
 		}
 	}
 	errs = append(errs, c.Dependencies.validateDimensions(), c.Dependencies.Histogram.validate())

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -63,8 +64,10 @@ type shared struct {
 	loader    *loader
 	telemetry *metadata.TelemetryBuilder
 	disabled  []string
-	storage   *component.ID
-	clock     engine.WallClock
+	// resource is who tells: what two of them count must not become one series.
+	resource pcommon.Resource
+	storage  *component.ID
+	clock    engine.WallClock
 
 	// These are the instances that pass on what comes in. They change at the start and the end only, and are asked for each
 	// batch.
@@ -121,7 +124,9 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 	if err != nil {
 		return nil, err
 	}
-	s := &shared{registry: r, id: set.ID, logger: set.Logger, loader: load, telemetry: telemetry, storage: cfg.Storage}
+	s := &shared{
+		registry: r, id: set.ID, logger: set.Logger, loader: load, telemetry: telemetry, storage: cfg.Storage, resource: set.Resource,
+	}
 	for name, m := range cfg.Metrics {
 		if !m.Enabled {
 			s.disabled = append(s.disabled, name)
@@ -138,8 +143,10 @@ func newShared(r *registry, set connector.Settings, cfg *Config) (*shared, error
 		Dimensions:        cfg.Dependencies.Dimensions,
 		Bounds:            cfg.Dependencies.Histogram.bounds(),
 		ServiceGraph:      slices.Contains(cfg.Compatibility, serviceGraph),
+		Sloth:             slices.Contains(cfg.Compatibility, sloth),
 		FlushInterval:     cfg.FlushInterval,
 		Late:              cfg.SLO.Late,
+		CountOnly:         !cfg.SLO.Verdicts,
 		MaxSeries:         cfg.SLO.MaxSeries,
 		EventTime:         cfg.Clock == clockEvent,
 		Objectives:        objectives,
@@ -305,6 +312,7 @@ func (t *ticker) end(ctx context.Context) error {
 // Metrics sends to one of the instances that send metrics: all of them reach the same pipelines.
 func (s *shared) Metrics(ctx context.Context, md pmetric.Metrics) {
 	report.Remove(md, s.disabled)
+	s.resource.CopyTo(md.ResourceMetrics().At(0).Resource())
 	if next := s.find(func(o output) bool { return o.metrics != nil }); next.metrics != nil {
 		if err := next.metrics.ConsumeMetrics(ctx, md); err != nil {
 			s.logger.Warn("metrics were refused downstream", zap.Error(err))
@@ -366,6 +374,14 @@ func (s *shared) observe() error {
 		}},
 		{s.telemetry.RegisterServiceHealthSeriesHeldCallback, func(st engine.Stats, o metric.Int64Observer) {
 			o.Observe(int64(st.Series))
+		}},
+		{s.telemetry.RegisterServiceHealthFleetPointsRefusedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			for reason, n := range st.PointsRefused {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String("reason", string(reason))))
+			}
+		}},
+		{s.telemetry.RegisterServiceHealthFleetPointsRepeatedCallback, func(st engine.Stats, o metric.Int64Observer) {
+			o.Observe(int64(st.PointsRepeated))
 		}},
 		{s.telemetry.RegisterServiceHealthSnapshotsCallback, func(st engine.Stats, o metric.Int64Observer) {
 			if st.Saves {

@@ -44,7 +44,7 @@ extensions:
   health_check: {endpoint: %q}
 connectors:
   service_health:
-    compatibility: [service_graph]
+    compatibility: [service_graph, sloth]
     dependencies:
       limits:
         - {condition: 'attributes["callee.service.name"] == "cards.example.com"', failure_rate: 0.02}

@@ -23,8 +23,14 @@ const (
 )
 
 // String is the reason's name as an attribute's value.
-func (r Reason) String() string {
-	return [...]string{"error", "latency", "timeout", "missing"}[r]
+func (r Reason) String() string { return reasons[r] }
+
+var reasons = [...]string{"error", "latency", "timeout", "missing"}
+
+// ParseReason is the inverse of String.
+func ParseReason(name string) (Reason, bool) {
+	at := slices.Index(reasons[:], name)
+	return Reason(max(at, 0)), at >= 0
 }
 
 // Culprit is where a bad event began. The zero Culprit.Entity means that it cannot be told.

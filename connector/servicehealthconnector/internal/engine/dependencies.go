@@ -271,11 +271,13 @@ func (ds *dependencies) displace(admission *dependency.Admission) (leaving []dep
 }
 
 // tell adds the metrics of all edges, and removes the edges that have left.
-func (ds *dependencies) tell(now int64, metrics *report.Metrics, table *names.Table, dimensions *dimension.Table) (left []dependency.Edge) {
+func (ds *dependencies) tell(
+	now, at int64, metrics *report.Metrics, table *names.Table, dimensions *dimension.Table,
+) (left []dependency.Edge) {
 	type sum struct{ calls, confident float64 }
 	confidence := map[dependency.Edge]*sum{}
 	graph := report.NewServiceGraph()
-	left = ds.totals.Tell(now, func(key dependency.Key, s *dependency.Series) {
+	left = ds.totals.Tell(at, func(key dependency.Key, s *dependency.Series) {
 		metrics.Dependency(key, s, table, dimensions)
 		if ds.graph {
 			graph.Add(key, s, table)

@@ -25,6 +25,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/fleet"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
@@ -74,10 +75,14 @@ type Settings struct {
 	// Bounds are those of explicit histograms in seconds; without any, histograms are exponential.
 	Bounds []float64
 	// ServiceGraph tells calls under the names of service_graph, too.
-	ServiceGraph  bool
+	ServiceGraph bool
+	// Sloth tells objectives under the names of Sloth, too.
+	Sloth         bool
 	Limits        *limit.Set
 	FlushInterval time.Duration
 	Late          time.Duration
+	// CountOnly leaves the verdicts on objectives to whoever sums up what several engines count.
+	CountOnly bool
 	// MaxSeries bounds the series of metrics that objectives count.
 	MaxSeries int
 	// EventTime makes the time of the telemetry the time of the verdicts.
@@ -176,7 +181,6 @@ func New(settings Settings, sink Sink) *Engine {
 		marks:      marks.New(),
 		batches:    make(chan *batch, 2*n),
 		past:       usual.NewPast(),
-		objectives: newObjectives(settings),
 		roster:     newRoster(settings.Objectives),
 		diagnoser:  newDiagnoser(settings),
 		series:     series.New(settings.MaxSeries),
@@ -197,6 +201,7 @@ func New(settings Settings, sink Sink) *Engine {
 		s := newShard(&e.held, maxProducers/(shardsPerDecider*n), settings.MaxSpans/(shardsPerDecider*n), d)
 		e.shards, d.shards = append(e.shards, s), append(d.shards, s)
 	}
+	e.objectives = newObjectives(settings, e.names)
 	e.usual.Store(e.past.View())
 	return e
 }
@@ -396,6 +401,7 @@ func (e *Engine) start(now int64) {
 		e.started, e.ticked, e.flushed = now, now, now
 		e.dependencies = newDependencies(e.settings, now)
 		e.mu.Lock()
+		e.objectives.begin(now)
 		e.objectives.ledger.Begin(now)
 		e.mu.Unlock()
 	}
@@ -487,34 +493,47 @@ func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, met
 	e.dependencies.look(now, events, e.names, &e.changes)
 	e.diagnoser.look(now, events, e.names, &e.changes)
 	e.mu.Lock()
-	urgent = e.objectives.tell(now, horizon, events, e.names, &e.changes)
+	horizon, urgent = e.objectives.judge(now, horizon, events, e.names, &e.changes)
+	if last {
+		e.objectives.release(math.MaxInt64)
+	}
 	e.mu.Unlock()
 	if !flush {
 		return events, nil, urgent
 	}
-	metrics = report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, now), e.settings.Delta)
 	e.flushed = now
-	e.flush(now, metrics)
+	e.mu.Lock()
+	at, any := e.objectives.until(now, last)
+	e.mu.Unlock()
+	if !any {
+		return events, nil, urgent
+	}
+	metrics = report.NewMetrics(e.settings.Scope, e.settings.Version, time.Unix(0, e.started), time.Unix(0, at), e.settings.Delta)
+	e.flush(now, at, metrics)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.objectives.read(horizon, metrics, e.names)
+	if e.objectives.counted != nil {
+		e.objectives.counted.read(e.objectives, metrics, e.names)
+	} else {
+		e.objectives.read(horizon, metrics, e.names)
+	}
 	return events, metrics, urgent
 }
 
-// flush adds what is to be told of dependencies.
-func (e *Engine) flush(now int64, metrics *report.Metrics) {
+// flush adds what is to be told of dependencies, under the time at.
+func (e *Engine) flush(now, at int64, metrics *report.Metrics) {
 	for _, d := range e.deciders {
 		// A part at a time: whoever has too many spans waits for the decider.
 		for more := true; more; {
 			d.mu.Lock()
-			more = d.book.MoveTo(e.dependencies.totals, now, moved)
+			more = d.book.MoveTo(e.dependencies.totals, at, moved)
 			d.mu.Unlock()
 		}
 		d.mu.Lock()
 		e.dependencies.tellSlow(d)
 		d.mu.Unlock()
 	}
-	left := e.dependencies.tell(now, metrics, e.names, e.dimensions)
+	left := e.dependencies.tell(now, at, metrics, e.names, e.dimensions)
 	for _, edge := range left {
 		e.admission.Dismiss(edge)
 	}
@@ -577,6 +596,9 @@ type Stats struct {
 	EdgesRefused uint64
 	// LateEvents is how many SLI events came too late for their bucket.
 	LateEvents uint64
+	// PointsRepeated is how many points of gateways had been told before, PointsRefused how many were not counted, by reason.
+	PointsRepeated uint64
+	PointsRefused  map[fleet.Refusal]uint64
 	// Saved and NotSaved are how often the state was saved, and could not be; Saves says that it should be.
 	Saves           bool
 	Saved, NotSaved uint64
@@ -597,7 +619,10 @@ func (e *Engine) Stats() Stats {
 		d.mu.Unlock()
 	}
 	e.mu.Lock()
-	s.LateEvents = e.objectives.ledger.Refused()
+	s.LateEvents = e.objectives.refused()
+	if g := e.objectives.gathered; g != nil {
+		s.PointsRepeated, s.PointsRefused = g.fleet.Repeated(), maps.Clone(g.fleet.Refused())
+	}
 	e.mu.Unlock()
 	if state := e.state.Load(); state != nil {
 		s.Saves, s.Saved, s.NotSaved = true, state.saved.Load(), state.failed.Load()

@@ -30,6 +30,11 @@ type objectives struct {
 	step     int64
 	dossiers map[ledger.Key]*dossier
 	attic    attic
+	// counted is there where somebody else gives the verdicts, gathered where this engine gives them for a fleet, too.
+	// sloth says that objectives are told as Sloth does, too.
+	sloth    bool
+	counted  *counted
+	gathered *gathered
 }
 
 // dossier is what speaks against whom.
@@ -43,15 +48,50 @@ type charge struct {
 	relation report.Relation
 }
 
-func newObjectives(s Settings) *objectives {
-	return &objectives{
+func newObjectives(s Settings, table *names.Table) *objectives {
+	o := &objectives{
 		ids:       identities(s.Objectives),
 		step:      burn.Step(windows(s.Objectives)...),
 		documents: s.Objectives,
+		sloth:     s.Sloth,
 		binder:    s.Binder,
 		ledger:    ledger.New(s.Objectives, burn.Slack{Late: s.Late, Ahead: s.TraceWindow}),
 		dossiers:  map[ledger.Key]*dossier{},
 	}
+	if s.CountOnly {
+		o.counted = newCounted(s, o.step)
+	} else {
+		o.gathered = newGathered(s, table)
+	}
+	return o
+}
+
+// begin says that what happens counts from now on.
+func (o *objectives) begin(now int64) {
+	o.ledger.Begin(now)
+	if o.counted != nil {
+		o.counted.steps.Begin(now)
+		o.counted.told = o.counted.steps.Closed()
+	} else {
+		o.gathered.fleet.Begin(now)
+	}
+}
+
+// until is the time of what is told at a flush; false if there is nothing to tell yet. Where counts have the time of their events all
+// else has it, too: of one sender, backends expect no point to be older than those before.
+func (o *objectives) until(now int64, last bool) (int64, bool) {
+	if o.counted != nil {
+		return o.counted.close(now, last)
+	}
+	return now, true
+}
+
+// refused is the number of events that were not counted.
+func (o *objectives) refused() uint64 {
+	if o.counted != nil {
+		return o.counted.refused
+	}
+	return o.ledger.Refused()
 }
 
 func identities(of []openslo.Objective) []ledger.ID {
@@ -87,14 +127,27 @@ func (o *objectives) add(e *event, table *names.Table) {
 	if o.documents[key.Objective].Name == "" {
 		return // It was an event of an objective that is no more.
 	}
+	if o.counted != nil {
+		o.counted.add(&o.documents[key.Objective], e, table)
+		return
+	}
 	if counted := o.ledger.Add(key, e.at, e.mark.Good, e.count); !counted || e.mark.Good {
 		return
 	}
-	d := o.dossier(key)
+	o.blame(key, e, chargeOf(&o.documents[key.Objective], e, table))
+}
+
+// chargeOf says on whom a bad event is blamed, and lets it know the layer.
+func chargeOf(document *openslo.Objective, e *event, table *names.Table) charge {
 	if entity := table.EntityOf(e.verdict.Entity); e.verdict.Layer == layer.Unknown {
 		e.verdict.Layer = entity.Layer
 	}
-	c := charge{e.verdict.Culprit, relation(&o.documents[key.Objective], e, table)}
+	return charge{e.verdict.Culprit, relation(document, e, table)}
+}
+
+// blame notes what speaks against whom.
+func (o *objectives) blame(key ledger.Key, e *event, c charge) {
+	d := o.dossier(key)
 	if _, ok := d.blamed[c]; !ok && len(d.blamed) >= maxBlamed {
 		c = charge{blame.Culprit{Entity: names.Other, Reason: c.Reason}, c.relation}
 	}
@@ -241,6 +294,9 @@ func (o *objectives) read(horizon int64, metrics *report.Metrics, table *names.T
 			}
 		}
 		metrics.Objective(reading)
+		if o.sloth {
+			metrics.Sloth(reading, o.documents[r.Objective].Window)
+		}
 	})
 }
 

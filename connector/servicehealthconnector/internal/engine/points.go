@@ -41,6 +41,7 @@ func (e *Engine) Metrics(ctx context.Context, md pmetric.Metrics, now int64) {
 	e.intake.RLock()
 	defer e.intake.RUnlock()
 	e.series.Begin(now)
+	e.gather(md, now)
 	b := e.batch()
 	defer e.giveBack(b)
 	for _, rm := range md.ResourceMetrics().All() {

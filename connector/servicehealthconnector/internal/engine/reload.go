@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/burn"
@@ -46,9 +48,11 @@ func (e *Engine) adopt(numbered []openslo.Objective, binder *sli.Binder, now int
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.roster.same(numbered, func(number uint32) { binder.Inherit(e.binder, number) })
-	e.series.Restart(now, e.roster.others(numbered)...)
+	others := e.roster.others(numbered)
+	e.series.Restart(now, others...)
 	e.roster.become(numbered)
 	closed, gone := e.objectives.adopt(numbered, binder, now, now-int64(e.settings.TraceWindow), events, e.names)
+	e.objectives.elsewhere(others, now)
 	e.binder = binder
 	if s := e.state.Load(); s != nil {
 		s.close(closed)
@@ -104,6 +108,17 @@ func (s *state) close(closed []stored) {
 		c := &closed[i]
 		s.closed[s.slot(c.name())] = snapshot.Seal(append(c.put(nil), c.state...), 0)
 	}
+}
+
+// elsewhere makes what is counted for others, or by others, that of the present objectives. Those with the numbers in others are
+// not what had these numbers before.
+func (o *objectives) elsewhere(others []uint32, now int64) {
+	if o.counted == nil {
+		o.gathered.fleet.Adopt(o.documents, o.binder, others, now)
+		return
+	}
+	o.counted.steps.Become(o.step)
+	maps.DeleteFunc(o.counted.accounts, func(key ledger.Key, _ *sums) bool { return slices.Contains(others, key.Objective) })
 }
 
 // forget makes the slots of accounts that are gone those of nobody.

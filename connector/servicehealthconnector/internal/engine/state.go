@@ -2,12 +2,14 @@ package engine
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/fleet"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
@@ -50,6 +52,17 @@ type account struct {
 	group []string
 	// until is when it may go, in nanoseconds since the epoch.
 	until int64
+}
+
+// ofFleet is in the place of an objective where an account is a run of a gateway.
+var ofFleet = ledger.ID([]byte("gateway of fleet"))
+
+// takeRun takes in how far a run of a gateway has counted.
+func (o *objectives) takeRun(a *account, r *snapshot.Reader) error {
+	if o.gathered == nil || len(a.group) != len(fleet.Run{}) {
+		return nil
+	}
+	return o.gathered.fleet.TakeRun(fleet.Run(a.group), r)
 }
 
 func (a *account) name() string {
@@ -111,7 +124,9 @@ func (e *Engine) Restore(ctx context.Context, store *snapshot.Store, values [][]
 			continue
 		}
 		objective, wanted := known[a.id]
-		if err == nil && wanted {
+		if err == nil && a.id == ofFleet {
+			wanted, err = true, e.objectives.takeRun(&a, r)
+		} else if err == nil && wanted {
 			wanted, err = e.objectives.take(objective, &a, r, e.names, now)
 		}
 		if err != nil {
@@ -153,7 +168,7 @@ func (e *Engine) keep(ctx context.Context, now int64, telling bool) {
 		return
 	}
 	s.savedAt = now
-	changes, numbers := e.changed(s, now)
+	changes, numbers, runs := e.changed(s, now)
 	for slot, value := range s.closed {
 		changes = append(changes, snapshot.Change{Slot: slot, Value: value})
 	}
@@ -175,6 +190,9 @@ func (e *Engine) keep(ctx context.Context, now int64, telling bool) {
 	for _, number := range numbers {
 		e.objectives.ledger.Touch(number)
 	}
+	for _, run := range runs {
+		e.objectives.gathered.fleet.Touch(run)
+	}
 	e.mu.Unlock()
 	if !s.failing {
 		s.failing = true
@@ -183,11 +201,25 @@ func (e *Engine) keep(ctx context.Context, now int64, telling bool) {
 	}
 }
 
-// changed puts the accounts that have changed, and returns their numbers in the ledger, too.
-func (e *Engine) changed(s *state, now int64) (changes []snapshot.Change, numbers []int) {
+// changed puts the accounts that have changed, and returns their numbers in the ledger, too; and how far the gateways of a fleet have
+// counted, which must be of the same moment.
+func (e *Engine) changed(s *state, now int64) (changes []snapshot.Change, numbers []int, runs []fleet.Run) {
+	portion := portion
 	for from, more := 0, true; more; from += portion {
 		e.mu.Lock()
 		l := e.objectives.ledger
+		if g := e.objectives.gathered; g != nil && from == 0 {
+			e.objectives.release(math.MaxInt64) // What waits is in no account.
+			for _, run := range g.fleet.Gone() {
+				s.forget([]stored{{account: account{id: ofFleet, group: run[:]}}})
+			}
+			g.fleet.Put(func(run fleet.Run, value []byte) {
+				a := account{id: ofFleet, group: run[:], until: now + int64(kept)}
+				changes = append(changes, snapshot.Change{Slot: s.slot(a.name()), Value: snapshot.Seal(append(a.put(nil), value...), 0)})
+				runs = append(runs, run)
+				portion = max(portion, l.Len())
+			})
+		}
 		for number := from; number < min(from+portion, l.Len()); number++ {
 			key, changed := l.Changed(number)
 			if !changed {
@@ -204,7 +236,7 @@ func (e *Engine) changed(s *state, now int64) (changes []snapshot.Change, number
 		more = from+portion < l.Len()
 		e.mu.Unlock()
 	}
-	return changes, numbers
+	return changes, numbers, runs
 }
 
 func (s *state) slot(name string) int {

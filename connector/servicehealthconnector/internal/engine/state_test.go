@@ -141,7 +141,7 @@ func TestOnlyWhatChangedIsSaved(t *testing.T) {
 	e.keep(t.Context(), begin+10*second, false)
 	assert.Len(t, c, 1+len(keys))
 	e.objectives.ledger.AddCounts(keys[7], begin, 1, 0)
-	changes, _ := e.changed(e.state.Load(), begin)
+	changes, _, _ := e.changed(e.state.Load(), begin)
 	require.Len(t, changes, 1)
 	assert.Equal(t, 7, changes[0].Slot)
 	again := restored(t, c, begin+20*second)
@@ -165,7 +165,7 @@ func FuzzRestore(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, value []byte) {
 		r := snapshot.NewReader(value)
 		a := takeAccount(r)
-		o := newObjectives(e.settings)
+		o := newObjectives(e.settings, e.names)
 		if taken, err := o.take(0, &a, r, e.names, begin); err != nil || !taken {
 			return
 		}
@@ -210,7 +210,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	e.fill(b, begin)
 	size := 0
 	for b.Loop() {
-		changes, numbers := e.changed(e.state.Load(), begin)
+		changes, numbers, _ := e.changed(e.state.Load(), begin)
 		size = 0
 		for i, change := range changes {
 			size += len(change.Value)

@@ -25,21 +25,23 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                          metric.Meter
-	mu                             sync.Mutex
-	registrations                  []metric.Registration
-	ServiceHealthDocumentsLoaded   metric.Int64ObservableCounter
-	ServiceHealthDocumentsOutdated metric.Int64ObservableGauge
-	ServiceHealthEdgesRefused      metric.Int64ObservableCounter
-	ServiceHealthEventsLate        metric.Int64ObservableCounter
-	ServiceHealthEventsNotJudged   metric.Int64ObservableCounter
-	ServiceHealthLinksUnmatched    metric.Int64ObservableCounter
-	ServiceHealthSeriesHeld        metric.Int64ObservableGauge
-	ServiceHealthSnapshots         metric.Int64ObservableCounter
-	ServiceHealthSpans             metric.Int64ObservableCounter
-	ServiceHealthSpansHeld         metric.Int64ObservableGauge
-	ServiceHealthSpansRefused      metric.Int64ObservableCounter
-	ServiceHealthTracesCutShort    metric.Int64ObservableCounter
+	meter                            metric.Meter
+	mu                               sync.Mutex
+	registrations                    []metric.Registration
+	ServiceHealthDocumentsLoaded     metric.Int64ObservableCounter
+	ServiceHealthDocumentsOutdated   metric.Int64ObservableGauge
+	ServiceHealthEdgesRefused        metric.Int64ObservableCounter
+	ServiceHealthEventsLate          metric.Int64ObservableCounter
+	ServiceHealthEventsNotJudged     metric.Int64ObservableCounter
+	ServiceHealthFleetPointsRefused  metric.Int64ObservableCounter
+	ServiceHealthFleetPointsRepeated metric.Int64ObservableCounter
+	ServiceHealthLinksUnmatched      metric.Int64ObservableCounter
+	ServiceHealthSeriesHeld          metric.Int64ObservableGauge
+	ServiceHealthSnapshots           metric.Int64ObservableCounter
+	ServiceHealthSpans               metric.Int64ObservableCounter
+	ServiceHealthSpansHeld           metric.Int64ObservableGauge
+	ServiceHealthSpansRefused        metric.Int64ObservableCounter
+	ServiceHealthTracesCutShort      metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -119,6 +121,36 @@ func (builder *TelemetryBuilder) RegisterServiceHealthEventsNotJudgedCallback(cb
 		cb(ctx, &observerInt64{inst: builder.ServiceHealthEventsNotJudged, obs: o})
 		return nil
 	}, builder.ServiceHealthEventsNotJudged)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterServiceHealthFleetPointsRefusedCallback sets callback for observable ServiceHealthFleetPointsRefused metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthFleetPointsRefusedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthFleetPointsRefused, obs: o})
+		return nil
+	}, builder.ServiceHealthFleetPointsRefused)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterServiceHealthFleetPointsRepeatedCallback sets callback for observable ServiceHealthFleetPointsRepeated metric.
+func (builder *TelemetryBuilder) RegisterServiceHealthFleetPointsRepeatedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ServiceHealthFleetPointsRepeated, obs: o})
+		return nil
+	}, builder.ServiceHealthFleetPointsRepeated)
 	if err != nil {
 		return err
 	}
@@ -289,6 +321,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_service_health_events_not_judged",
 		metric.WithDescription("Spans, data points and log records that are events of an objective but were not counted, by reason. [Alpha]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ServiceHealthFleetPointsRefused, err = builder.meter.Int64ObservableCounter(
+		"otelcol_service_health_fleet_points_refused",
+		metric.WithDescription("Points of what gateways have counted that were passed over, by reason. [Alpha]"),
+		metric.WithUnit("{point}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ServiceHealthFleetPointsRepeated, err = builder.meter.Int64ObservableCounter(
+		"otelcol_service_health_fleet_points_repeated",
+		metric.WithDescription("Points of what gateways have counted that had come before, or were older than others of their series. [Alpha]"),
+		metric.WithUnit("{point}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ServiceHealthLinksUnmatched, err = builder.meter.Int64ObservableCounter(

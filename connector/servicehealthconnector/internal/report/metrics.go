@@ -19,13 +19,19 @@ import (
 // Declaration is a metric as metadata.yaml declares it.
 type Declaration struct{ Name, Unit, Description string }
 
+// The names of the sums from which the burn of an objective and its suspects can be told.
+const (
+	EventsName = "slo.events"
+	BlamedName = "slo.bad_events.blamed"
+)
+
 var (
 	dependencyCalls     = Declaration{"dependency.calls", "{call}", "Calls from one service to another, or to a peer that sends no telemetry. A sampled span counts as often as it says."}
 	dependencyDuration  = Declaration{"dependency.duration", "s", "How long the calls took, as an exponential histogram with exemplars, or an explicit one if so configured."}
 	dependencyHealth    = Declaration{"dependency.health", "", "1 for the state that a dependency, or without a caller a service, is in, and 0 for the others."}
 	dependencyConfident = Declaration{"dependency.confidence", "", "How sure it is that calls went where they are counted: 1 for those that both sides told of, less for those to a peer that is known by its address, 0 for those to a service whose span is missing."}
-	sloEvents           = Declaration{"slo.events", "{event}", "The good and bad events of an objective."}
-	sloBlamed           = Declaration{"slo.bad_events.blamed", "{event}", "The bad events of an objective by the culprit in which they began."}
+	sloEvents           = Declaration{EventsName, "{event}", "The good and bad events of an objective."}
+	sloBlamed           = Declaration{BlamedName, "{event}", "The bad events of an objective by the culprit in which they began."}
 	sloObjective        = Declaration{"slo.objective", "", "The share of events that should be good."}
 	sloBurnRate         = Declaration{"slo.burn_rate", "", "The share of bad events over a window, divided by the share that the objective allows. Absent while the window has no data."}
 	sloRemaining        = Declaration{"slo.error_budget.remaining", "", "The share of the error budget that is left in the objective's window. Negative when overspent."}
@@ -34,10 +40,10 @@ var (
 	sloFiring           = Declaration{"slo.alert.firing", "", "1 while a burn of this severity goes on, 0 otherwise."}
 )
 
-var declarations = []Declaration{
+var declarations = slices.Concat([]Declaration{
 	dependencyCalls, dependencyDuration, dependencyHealth, dependencyConfident, sloEvents, sloBlamed, sloObjective, sloBurnRate, sloRemaining, sloExhaustion,
 	sloCoverage, sloFiring, graphTotal, graphFailed, graphServer, graphClient,
-}
+}, slothDeclarations())
 
 // Declarations are all metrics that are emitted.
 func Declarations() []Declaration { return slices.Clone(declarations) }
@@ -69,6 +75,16 @@ const (
 	Platform   Relation = "platform"
 	Unknown    Relation = "unknown"
 )
+
+// ParseRelation returns the relation of a name.
+func ParseRelation(name string) (Relation, bool) {
+	for _, r := range [...]Relation{Own, Dependency, Platform, Unknown} {
+		if string(r) == name {
+			return r, true
+		}
+	}
+	return "", false
+}
 
 // Blamed is how many bad events of an objective began with a culprit.
 type Blamed struct {
@@ -211,26 +227,12 @@ func (m *Metrics) Confidence(edge dependency.Edge, confidence float64, table *na
 
 // Objective adds where an objective stands.
 func (m *Metrics) Objective(r Reading) {
-	for _, o := range []struct {
-		outcome string
-		n       uint64
-	}{{"good", r.Good}, {"bad", r.Bad}} {
-		p := m.sumOf(sloEvents, r.Since)
-		p.SetIntValue(int64(o.n))
-		putObjective(p.Attributes(), r.Objective)
-		p.Attributes().PutStr("outcome", o.outcome)
-	}
+	m.Events(r.Objective, true, Sum{Since: r.Since, At: m.now, Events: r.Good})
+	m.Events(r.Objective, false, Sum{Since: r.Since, At: m.now, Events: r.Bad})
 	for _, b := range r.Blamed {
-		p := m.sumOf(sloBlamed, r.Since)
-		p.SetIntValue(int64(math.Round(b.Events)))
-		a := p.Attributes()
-		putObjective(a, r.Objective)
-		putUnlessEmpty(a, "culprit.service.name", b.Culprit)
-		putUnlessEmpty(a, "culprit.layer", b.Layer.String())
-		a.PutStr("culprit.relation", string(b.Relation))
-		a.PutStr("culprit.reason", b.Reason.String())
+		m.BlamedEvents(r.Objective, b, Sum{Since: r.Since, At: m.now, Events: uint64(math.Round(b.Events))})
 	}
-	m.gauge(sloObjective, r.Objective).SetDoubleValue(r.Target)
+	m.Target(r.Objective, r.Target)
 	for _, w := range r.Windows {
 		if w.Known {
 			p := m.gauge(sloBurnRate, r.Objective)
@@ -254,6 +256,59 @@ func (m *Metrics) Objective(r Reading) {
 		}
 		p.Attributes().PutStr("severity", alert.Severity)
 	}
+}
+
+// Sum is how many events there were up to a time. One of the latest has the trace, and began in the operation, if there are any.
+type Sum struct {
+	// Since is from when on they count, in nanoseconds since the epoch; 0 if that is since the start.
+	Since     int64
+	At        pcommon.Timestamp
+	Events    uint64
+	Trace     pcommon.TraceID
+	Operation string
+}
+
+// OperationKey is the attribute of an exemplar that has the operation.
+const OperationKey = "span.name"
+
+// Events adds the number of good or bad events of an objective.
+func (m *Metrics) Events(o Objective, good bool, s Sum) {
+	a := m.events(sloEvents, s)
+	putObjective(a, o)
+	if good {
+		a.PutStr("outcome", "good")
+	} else {
+		a.PutStr("outcome", "bad")
+	}
+}
+
+// BlamedEvents adds the number of bad events of an objective that began with a culprit.
+func (m *Metrics) BlamedEvents(o Objective, b Blamed, s Sum) {
+	a := m.events(sloBlamed, s)
+	putObjective(a, o)
+	putUnlessEmpty(a, "culprit.service.name", b.Culprit)
+	putUnlessEmpty(a, "culprit.layer", b.Layer.String())
+	a.PutStr("culprit.relation", string(b.Relation))
+	a.PutStr("culprit.reason", b.Reason.String())
+}
+
+func (m *Metrics) events(k Declaration, s Sum) pcommon.Map {
+	p := m.sumOf(k, s.Since)
+	p.SetTimestamp(s.At)
+	p.SetIntValue(int64(s.Events))
+	if !s.Trace.IsEmpty() {
+		e := p.Exemplars().AppendEmpty()
+		e.SetTimestamp(s.At - 1)
+		e.SetIntValue(1)
+		e.SetTraceID(s.Trace)
+		putUnlessEmpty(e.FilteredAttributes(), OperationKey, s.Operation)
+	}
+	return p.Attributes()
+}
+
+// Target adds the share of events that should be good.
+func (m *Metrics) Target(o Objective, target float64) {
+	m.gauge(sloObjective, o).SetDoubleValue(target)
 }
 
 func (m *Metrics) sum(k Declaration) pmetric.NumberDataPoint {

@@ -9,6 +9,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottllog"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlspan"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/internal/service"
@@ -139,6 +140,16 @@ func (b *Binder) GroupValues(objective, group uint32) []string {
 		return nil
 	}
 	return b.groups[objective].values(group)
+}
+
+// GroupOf is the number of the group that these attributes name, as GroupValues gave them: 0 if the objective has no groupBy, 1 if
+// it has more groups than [MaxGroups].
+func (b *Binder) GroupOf(objective uint32, attributes pcommon.Map) uint32 {
+	g := b.groups[objective]
+	if len(g.by) == 0 {
+		return 0
+	}
+	return g.of(attributes, attributes)
 }
 
 // Group is the inverse of GroupValues: the number of the group that has these values, which may be new. It is false if the objective
