@@ -78,7 +78,7 @@ func (l *Ledger) withdraw(a *account, next *Ledger, now int64) []Withdrawn {
 	for i, s := range l.plans[a.Objective].severities {
 		if e := a.episodes[i]; e.firing && !next.goesOn(a.Key, s.name) {
 			withdrawn = append(withdrawn, Withdrawn{
-				Key: a.Key, Condition: s.conditions[0], Onset: e.onset, Interruptions: e.interruptions, Reading: l.read(a, now),
+				Key: a.Key, Condition: s.end, Onset: e.onset, Interruptions: e.interruptions, Reading: l.read(a, now),
 			})
 		}
 	}

@@ -129,6 +129,27 @@ func TestFlappingIsOneBurn(t *testing.T) {
 	assert.Contains(t, got[1], " 1 interruptions", "from when on the slow condition burns, it goes on burning")
 }
 
+// Of two policies that share a severity, one may ask for silence at the end.
+func TestTheEndIsToldToWhoAsks(t *testing.T) {
+	silent, asks := alert("page", time.Minute, 20*time.Second, 2), alert("page", 20*time.Second, 5*time.Second, 2)
+	asks.AnnounceResolved = true
+	for _, alerts := range [][]openslo.Alert{{silent, asks}, {asks, silent}} {
+		l, now := burning(t, alerts...)
+		var transitions []Transition
+		for ; now < 1300*second; now += second {
+			l.AddCounts(Key{}, now, 10, 0)
+			transitions = append(transitions, l.Evaluate(now)...)
+		}
+		require.Len(t, transitions, 1)
+		assert.True(t, alerts[transitions[0].Condition].AnnounceResolved)
+
+		l, now = burning(t, alerts...)
+		withdrawn, _ := l.Adopt(nil, now)
+		require.Len(t, withdrawn, 1)
+		assert.True(t, alerts[withdrawn[0].Condition].AnnounceResolved)
+	}
+}
+
 func TestNoDataIsToldToWhoAsks(t *testing.T) {
 	asks := alert("page", time.Minute, 10*time.Second, 2)
 	asks.AnnounceNoData = true

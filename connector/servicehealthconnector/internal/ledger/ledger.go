@@ -46,6 +46,8 @@ type plan struct {
 type severity struct {
 	name       string
 	conditions []int
+	// end is a condition whose policy wants to be told that a burn is over, if there is one.
+	end int
 	// silence is the condition by whose windows it is told that there is no data; -1 if nobody wants to be told.
 	silence int
 }
@@ -121,10 +123,13 @@ func newPlan(o *openslo.Objective, slack burn.Slack) plan {
 		at := slices.IndexFunc(p.severities, func(s severity) bool { return s.name == c.Severity })
 		if at < 0 {
 			at = len(p.severities)
-			p.severities = append(p.severities, severity{name: c.Severity, silence: -1})
+			p.severities = append(p.severities, severity{name: c.Severity, end: i, silence: -1})
 		}
 		s := &p.severities[at]
 		s.conditions = append(s.conditions, i)
+		if c.AnnounceResolved && !o.Conditions[s.end].AnnounceResolved {
+			s.end = i
+		}
 		if c.AnnounceNoData && (s.silence < 0 || c.Long < o.Conditions[s.silence].Long) {
 			s.silence, p.watched = i, true
 		}
@@ -237,9 +242,10 @@ type Transition struct {
 	Reading       Reading
 }
 
-// Evaluate looks at all windows that end now and returns what changed. Of the conditions of one severity, only the first
-// to start and the last to be resolved are returned: to whom it is announced, it is one burn. They are in the order of their
-// onset, and then of the documents. From one call to the next time must not go back.
+// Evaluate looks at all windows that end now and returns what changed. Of the conditions of one severity, only that the first
+// starts and the last is resolved is returned: to whom it is announced, it is one burn. Its end has a condition whose policy wants to
+// be told of it, if one does. They are in the order of their onset, and then of the documents. From one call to the next time must
+// not go back.
 func (l *Ledger) Evaluate(now int64) []Transition {
 	l.present = max(l.present, now+l.ahead)
 	var transitions []Transition
@@ -270,7 +276,7 @@ func (l *Ledger) burn(a *account, index int, now int64) []Transition {
 	o, p := &l.objectives[a.Objective], &l.plans[a.Objective]
 	s, e := &p.severities[index], &a.episodes[index]
 	var transitions []Transition
-	firing, last := false, s.conditions[0]
+	firing := false
 	for _, i := range s.conditions {
 		before := a.alerts[i]
 		switch alert := &a.alerts[i]; alert.Step(p.conditions[i], a.meter, now, o.Target) {
@@ -282,9 +288,7 @@ func (l *Ledger) burn(a *account, index int, now int64) []Transition {
 			case !s.burns(a, i):
 				e.interruptions++
 			}
-		case burn.Resolved:
-			last = i
-		case burn.Paused, burn.Unchanged:
+		case burn.Resolved, burn.Paused, burn.Unchanged:
 		}
 		a.changed = a.changed || a.alerts[i] != before
 		firing = firing || a.alerts[i].Firing
@@ -292,7 +296,7 @@ func (l *Ledger) burn(a *account, index int, now int64) []Transition {
 	// Conditions may also have gone with the documents.
 	if e.firing && !firing {
 		e.firing, a.changed = false, true
-		transitions = append(transitions, l.transition(a, Resolved, last, now))
+		transitions = append(transitions, l.transition(a, Resolved, s.end, now))
 	}
 	return transitions
 }
