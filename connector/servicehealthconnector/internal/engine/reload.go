@@ -72,7 +72,7 @@ func (o *objectives) adopt(
 			events.BurnResolved(report.Resolved{
 				Objective: o.named(w.Key), Severity: alert.Severity, Remaining: w.Reading.Remaining,
 				Onset: time.Unix(0, w.Onset), Now: time.Unix(0, now), Withdrawn: true,
-				Known: w.Reading.Known, Interruptions: w.Interruptions,
+				Known: w.Reading.Known, Interruptions: w.Interruptions, Targets: targets(&o.documents[w.Objective], alert.Severity),
 			})
 		}
 	}

@@ -82,7 +82,11 @@ type Started struct {
 	Change     *Change
 	Traces     []pcommon.TraceID
 	Runbook    string
+	Targets    []Target
 }
+
+// Target is whom the objective's policies want to be told. To tell them is up to whoever receives the event.
+type Target struct{ Name, Kind string }
 
 // Resolved is a burn that is over.
 type Resolved struct {
@@ -95,6 +99,7 @@ type Resolved struct {
 	Onset, Now    time.Time
 	// Withdrawn says that nobody looks at the burn any more, since its document was changed.
 	Withdrawn bool
+	Targets   []Target
 }
 
 // NoData says that nothing is measured any more, or again.
@@ -103,6 +108,7 @@ type NoData struct {
 	Severity string
 	Back     bool
 	Runbook  string
+	Targets  []Target
 	// Last is when the last event was, before there were no more.
 	Last, Now time.Time
 }
@@ -281,6 +287,7 @@ func (e *Events) BurnStarted(s Started) {
 	putSuspects(a, s.Suspects)
 	putChange(a, s.Change)
 	putTraces(a, "slo.bad_events.trace_ids", s.Traces)
+	putTargets(a, s.Targets)
 	putUnlessEmpty(a, "url.runbook", s.Runbook)
 }
 
@@ -309,6 +316,7 @@ func (e *Events) BurnResolved(r Resolved) {
 	a.PutStr("slo.burn.onset", clock(r.Onset))
 	a.PutDouble("slo.burn.duration", r.Now.Sub(r.Onset).Seconds())
 	a.PutInt("slo.burn.interruptions", int64(r.Interruptions))
+	putTargets(a, r.Targets)
 	if r.Withdrawn {
 		a.PutBool("slo.burn.withdrawn", true)
 	}
@@ -330,6 +338,7 @@ func (e *Events) NoData(n NoData) {
 	putObjective(a, n.Objective)
 	a.PutStr("severity", n.Severity)
 	a.PutStr("slo.no_data.onset", clock(n.Last))
+	putTargets(a, n.Targets)
 	if n.Back {
 		a.PutDouble("slo.no_data.duration", n.Now.Sub(n.Last).Seconds())
 	} else {
@@ -419,6 +428,17 @@ func putChange(a pcommon.Map, c *Change) {
 		a.PutStr("change.kind", what)
 		a.PutStr("change.service.name", c.Service.Name)
 		a.PutStr("change.time", clock(c.At))
+	}
+}
+
+func putTargets(a pcommon.Map, targets []Target) {
+	if len(targets) == 0 {
+		return
+	}
+	name, kind := a.PutEmptySlice("slo.notification_targets.name"), a.PutEmptySlice("slo.notification_targets.kind")
+	for _, t := range targets {
+		name.AppendEmpty().SetStr(t.Name)
+		kind.AppendEmpty().SetStr(t.Kind)
 	}
 }
 
