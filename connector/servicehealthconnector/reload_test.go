@@ -362,6 +362,16 @@ func TestAnObjectiveThatComesBackHasNoSilenceBehindIt(t *testing.T) {
 		told := r.told()
 		require.Len(t, told, 1)
 		assert.Contains(t, told[0], "slo.no_data.started: ")
+
+		// Nobody asks any more.
+		r.write(promise("one", "0.3", "0.9"))
+		r.wait(31 * time.Second)
+		told = r.told()
+		require.Len(t, told, 1)
+		assert.Contains(t, told[0], "slo.no_data.resolved: one of back is defined in another way now, or no more; nothing was measured of it for ")
+		r.write(asks)
+		serve(60)
+		assert.Empty(t, r.told(), "it was told that this is over")
 	})
 }
 

@@ -60,7 +60,7 @@ func (e *Engine) adopt(numbered []openslo.Objective, binder *sli.Binder, now int
 	}
 }
 
-// adopt makes other objectives the present ones, and tells of the burns that nobody looks at any more. It returns the accounts that
+// adopt makes other objectives the present ones, and tells of the burns and silences that nobody looks at any more. It returns the accounts that
 // are closed, and which are not, or no longer, kept for a return of their objectives.
 func (o *objectives) adopt(
 	numbered []openslo.Objective, binder *sli.Binder, now, horizon int64, events *report.Events, table *names.Table,
@@ -68,7 +68,13 @@ func (o *objectives) adopt(
 	withdrawn, left := o.ledger.Adopt(numbered, horizon)
 	for _, w := range withdrawn {
 		alert := &o.documents[w.Objective].Conditions[w.Condition]
-		if alert.AnnounceResolved {
+		switch {
+		case w.Silence:
+			events.NoData(report.NoData{
+				Objective: o.named(w.Key), Severity: alert.Severity, Back: true, Withdrawn: true,
+				Last: time.Unix(0, w.Onset), Now: time.Unix(0, now), Targets: targets(&o.documents[w.Objective], alert.Severity),
+			})
+		case alert.AnnounceResolved:
 			events.BurnResolved(report.Resolved{
 				Objective: o.named(w.Key), Severity: alert.Severity, Remaining: w.Reading.Remaining,
 				Onset: time.Unix(0, w.Onset), Now: time.Unix(0, now), Withdrawn: true,

@@ -82,6 +82,7 @@ func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
 		}
 		for i := range p.severities {
 			if p.severities[i].name == name {
+				e.silent = e.silent && p.severities[i].silence >= 0
 				a.episodes[i] = e
 			}
 		}

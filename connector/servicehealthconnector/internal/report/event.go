@@ -107,8 +107,10 @@ type NoData struct {
 	Objective
 	Severity string
 	Back     bool
-	Runbook  string
-	Targets  []Target
+	// Withdrawn says that nobody looks any more whether it is back, since its document was changed.
+	Withdrawn bool
+	Runbook   string
+	Targets   []Target
 	// Last is when the last event was, before there were no more.
 	Last, Now time.Time
 }
@@ -332,7 +334,11 @@ func (e *Events) NoData(n NoData) {
 		n.Name, n.Service, n.Last.UTC().Format("15:04:05"))
 	if n.Back {
 		name, severity = "slo.no_data.resolved", plog.SeverityNumberInfo
-		body = fmt.Sprintf("%s of %s is measured again, after %s without any data.", n.Name, n.Service, round(n.Now.Sub(n.Last)))
+		form := "%s of %s is measured again, after %s without any data."
+		if n.Withdrawn {
+			form = "%s of %s is defined in another way now, or no more; nothing was measured of it for %s."
+		}
+		body = fmt.Sprintf(form, n.Name, n.Service, round(n.Now.Sub(n.Last)))
 	}
 	a := e.add(name, n.Now, severity, body)
 	putObjective(a, n.Objective)
@@ -341,6 +347,9 @@ func (e *Events) NoData(n NoData) {
 	putTargets(a, n.Targets)
 	if n.Back {
 		a.PutDouble("slo.no_data.duration", n.Now.Sub(n.Last).Seconds())
+		if n.Withdrawn {
+			a.PutBool("slo.no_data.withdrawn", true)
+		}
 	} else {
 		putUnlessEmpty(a, "url.runbook", n.Runbook)
 	}
