@@ -28,6 +28,7 @@ func TestTheReportHasEveryFigure(t *testing.T) {
 		`(?m)^service_health +[1-9]\d* +[1-9]\d* +\d+ +\d+\.\d+ +[1-9]\d* +0 %`,
 		`(?m)^service_graph \+ span_metrics +[1-9]\d* +[1-9]\d* +[1-9]\d* `,
 		`÷ service_graph \(roomy\) \+ span_metrics: cpu \S+ \((met|missed)\)`,
+		`(?m)^diagnosis: (\S+ \((met|missed)\) of the processor time|too short a round)`,
 		// The heap of so small a round may well have shrunk.
 		`memory: -?\d\S* \((met|missed)\) B per span with [1-9]\d* held`,
 		`(?m)^correlation: two goroutines feed \d`, `(?m)^per span \(\d+\) +[1-9]`, `(?m)^per record \(\d+\) +[1-9]`, `(?m)^per point \(\d+\) +[1-9]`,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -179,7 +180,7 @@ func lastCalls(t *testing.T, path string) map[edge]sum {
 		if text(attributes, "outcome") == "failure" {
 			s.failed += n
 		}
-		s.took += time.Duration(took * float64(time.Second))
+		s.took += time.Duration(math.Round(took * float64(time.Second)))
 		calls[e] = s
 	}
 	for _, rm := range metrics.ResourceMetrics().All() {

@@ -2,10 +2,14 @@ package blame
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
@@ -86,6 +90,51 @@ func TestFailure(t *testing.T) {
 			assert.Equal(t, test.want, text(table, judge.Failure(tree, 0)), "and again, from memory")
 		})
 	}
+}
+
+// TestCases has a folder for each kind of blame: a trace whose first span is bad, and who is to blame for it. Usually each operation takes
+// 5 ms itself and calls another once.
+func TestCases(t *testing.T) {
+	folders, err := filepath.Glob("testdata/*")
+	require.NoError(t, err)
+	require.NotEmpty(t, folders)
+	type expected struct{ Culprit, Layer, Reason string }
+	for _, folder := range folders {
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			var input struct{ Bad, Spans string }
+			read(t, filepath.Join(folder, "input.yaml"), &input)
+			table := names.New()
+			tree := tracetest.Build(table, input.Spans)
+			judge := NewJudge()
+			judge.Begin(tree)
+			var v Verdict
+			switch input.Bad {
+			case "failure":
+				v = judge.Failure(tree, 0)
+			case "slowness":
+				v = judge.Slowness(tree, 0, usually{self: 5e6, calls: 1, seen: true})
+			default:
+				t.Fatalf("what is %q?", input.Bad)
+			}
+			actual := expected{table.EntityOf(v.Entity).Name, v.Layer.String(), v.Reason.String()}
+			file := filepath.Join(folder, "expected.yaml")
+			if os.Getenv("UPDATE_EXPECTED") != "" {
+				text, err := yaml.Marshal(actual)
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(file, text, 0o600))
+			}
+			var want expected
+			read(t, file, &want)
+			assert.Equal(t, want, actual)
+		})
+	}
+}
+
+func read(t *testing.T, file string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(text, into))
 }
 
 func TestSlowness(t *testing.T) {

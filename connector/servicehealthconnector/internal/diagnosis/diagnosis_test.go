@@ -32,6 +32,8 @@ func way(caller, callee uint32, weight, excess float64) evidence.Finding {
 	return evidence.Finding{Kind: evidence.Gap, Service: caller, Callee: callee, Weight: weight, Excess: excess}
 }
 
+func never(uint32, int64) bool { return false }
+
 func TestRank(t *testing.T) {
 	tests := map[string]struct {
 		found []evidence.Finding
@@ -49,7 +51,7 @@ func TestRank(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			suspects, most := Rank(test.found, ways())
+			suspects, most := Rank(test.found, ways(), never)
 			require.NotEmpty(t, suspects)
 			assert.Equal(t, test.first, suspects[0].Entity)
 			assert.Equal(t, test.gap, suspects[0].Gap)
@@ -62,15 +64,41 @@ func TestRank(t *testing.T) {
 	}
 }
 
+func TestWhoChangedJustBeforeIsLikelier(t *testing.T) {
+	changed := func(service uint32, before int64) bool { return service == b && before == 7 }
+	found := []evidence.Finding{shape(b, 20), shape(c, 20.5)}
+	found[0].Since, found[1].Since = 7, 7
+	apart := []evidence.Way{{Edge: evidence.Edge{Caller: a, Callee: b}}, {Edge: evidence.Edge{Caller: a, Callee: c}}}
+	suspects, _ := Rank(found, apart, never)
+	assert.Equal(t, uint32(c), suspects[0].Entity)
+	suspects, _ = Rank(found, apart, changed)
+	assert.Equal(t, uint32(b), suspects[0].Entity)
+}
+
+func TestReached(t *testing.T) {
+	assert.Equal(t, map[uint32]bool{a: true, b: true, c: true}, Reached(a, ways()))
+	assert.Equal(t, map[uint32]bool{b: true, c: true}, Reached(b, ways()))
+	assert.Equal(t, map[uint32]bool{9: true}, Reached(9, ways()))
+}
+
+func TestWhomAnotherEventNamedIsNoNews(t *testing.T) {
+	var alarm Alarm
+	alarm.Announce(0, b)
+	assert.True(t, alarm.Announced(b))
+	suspects, most := Rank([]evidence.Finding{shape(b, certain)}, ways(), never)
+	assert.Empty(t, alarm.Decide(1e9, suspects, most, 10))
+	assert.NotEmpty(t, alarm.Decide(1e9, []Suspect{{Entity: c, Weight: certain}}, certain, 10), "somebody else is")
+}
+
 func TestRankOfNothing(t *testing.T) {
-	suspects, most := Rank(nil, ways())
+	suspects, most := Rank(nil, ways(), never)
 	assert.Empty(t, suspects)
 	assert.Zero(t, most)
 }
 
 func TestCirclesEnd(t *testing.T) {
 	circle := append(ways(), evidence.Way{Edge: evidence.Edge{Caller: c, Callee: a}})
-	suspects, _ := Rank([]evidence.Finding{shape(a, 25), shape(b, 20)}, circle)
+	suspects, _ := Rank([]evidence.Finding{shape(a, 25), shape(b, 20)}, circle, never)
 	assert.Equal(t, uint32(a), suspects[0].Entity)
 }
 
@@ -79,7 +107,7 @@ func TestAlarm(t *testing.T) {
 	enough := Threshold(services) + 1
 	var alarm Alarm
 	decide := func(now int64, found ...evidence.Finding) []Suspect {
-		suspects, most := Rank(found, ways())
+		suspects, most := Rank(found, ways(), never)
 		return alarm.Decide(now, suspects, most, services)
 	}
 	assert.Empty(t, decide(0, shape(b, enough-2)), "too little")

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -120,7 +119,7 @@ func (ds *dependencies) of(edge dependency.Edge, table *names.Table) *watched {
 }
 
 // look closes the present slot, if it is over, and adds an event for each edge whose state has changed.
-func (ds *dependencies) look(now int64, events *report.Events, table *names.Table, c *changes) {
+func (ds *dependencies) look(now int64, events *report.Events, table *names.Table, c *changes, d *diagnoser) {
 	if now-ds.closed < health.SlotLength {
 		return
 	}
@@ -138,7 +137,7 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 		before := w.Verdict()
 		verdict, changed := w.Close(now, ds.expected(edge, w))
 		if changed {
-			events.StateChanged(ds.change(now, edge, w, before, verdict, table, c), table)
+			events.StateChanged(ds.change(now, edge, w, before, verdict, table, c, d), table)
 		}
 	}
 }
@@ -162,7 +161,7 @@ func (ds *dependencies) tellSlow(d *decider) {
 }
 
 func (ds *dependencies) change(
-	now int64, edge dependency.Edge, w *watched, before, verdict health.Verdict, table *names.Table, c *changes,
+	now int64, edge dependency.Edge, w *watched, before, verdict health.Verdict, table *names.Table, c *changes, d *diagnoser,
 ) report.Changed {
 	changed := report.Changed{
 		Edge: edge, Now: time.Unix(0, now), Onset: time.Unix(0, verdict.Onset),
@@ -172,17 +171,18 @@ func (ds *dependencies) change(
 	if !verdict.State.IsBad() && verdict.Reason != health.Silence {
 		return changed
 	}
-	changed.Suspects = ds.suspects(now, edge, w, verdict, table)
-	if verdict.State.IsBad() {
-		changed.Origin = ds.origin(edge, w, now)
+	suspects, known := ds.suspects(now, edge, w, verdict, table, d)
+	for _, s := range suspects {
+		changed.Suspects = join(changed.Suspects, s.Suspect)
 	}
-	first := edge.Callee
+	first := suspects[0].entity
+	if verdict.State.IsBad() {
+		changed.Origin = ds.origin(edge, first, known)
+	}
 	if w.tally != nil {
-		if ranked, _ := w.tally.Rank(now); len(ranked) > 0 {
-			first = ranked[0].Entity
-		}
 		changed.Traces = w.tally.Traces(now)
 	}
+	changed.Learning = d.isLearning(now)
 	if change, ok := c.before(now, first); ok {
 		named := change.named(table)
 		changed.Change = &named
@@ -190,53 +190,69 @@ func (ds *dependencies) change(
 	return changed
 }
 
-// suspects are whom the bad calls of late began with; where none of them could be explained, it is the callee, or the caller
-// if that no longer calls.
+// suspects are whom the bad calls of late began with, and who else does otherwise than usual; where none is known, it is the callee, or
+// the caller if that no longer calls, and known is false.
 func (ds *dependencies) suspects(
-	now int64, edge dependency.Edge, w *watched, verdict health.Verdict, table *names.Table,
-) []report.Suspect {
-	var suspects []report.Suspect
-	if w.tally != nil && verdict.Reason != health.Silence {
+	now int64, edge dependency.Edge, w *watched, verdict health.Verdict, table *names.Table, d *diagnoser,
+) (suspects []accused, known bool) {
+	from := edge.Callee
+	if verdict.Reason == health.Silence {
+		from = edge.Caller
+	} else if w.tally != nil {
 		ranked, _ := w.tally.Rank(now)
 		for _, s := range ranked {
-			entity := table.EntityOf(s.Entity)
-			if s.Layer == layer.Unknown {
-				s.Layer = entity.Layer
-			}
-			suspects = join(suspects, report.Suspect{
-				Name: entity.Name, Peer: entity.Peer, Layer: s.Layer, Reason: s.Reason,
-				Operation: table.OperationOf(s.Operation).Name, Score: s.Score, Since: time.Unix(0, s.Since),
-			})
+			suspects = append(suspects, blamed(&s, table))
 		}
-		slices.SortStableFunc(suspects, func(a, b report.Suspect) int { return cmp.Compare(b.Score, a.Score) })
 	}
-	if len(suspects) > 0 {
-		return suspects
+	if suspects = d.join(now, suspects, from, table); len(suspects) > 0 {
+		return suspects, true
 	}
-	who, reason := edge.Callee, blame.Error
+	reason := blame.Error
 	switch verdict.Reason {
 	case health.Latency:
 		reason = blame.Latency
 	case health.Silence:
-		who, reason = edge.Caller, blame.Missing
+		reason = blame.Missing
 	default:
 	}
-	entity := table.EntityOf(who)
-	return []report.Suspect{{
+	entity := table.EntityOf(from)
+	return []accused{{from, report.Suspect{
 		Name: entity.Name, Peer: entity.Peer, Layer: entity.Layer, Reason: reason, Score: 0.5, Since: time.Unix(0, verdict.Onset),
+	}}}, false
+}
+
+// first is whom most of the bad calls of late began with.
+func (w *watched) first(now int64) (entity uint32, known bool) {
+	if w.tally == nil {
+		return names.None, false
+	}
+	ranked, _ := w.tally.Rank(now)
+	if len(ranked) == 0 {
+		return names.None, false
+	}
+	return ranked[0].Entity, true
+}
+
+// blamed puts into words whom bad work began with.
+func blamed(s *suspect.Suspect, table *names.Table) accused {
+	entity := table.EntityOf(s.Entity)
+	if s.Layer == layer.Unknown {
+		s.Layer = entity.Layer
+	}
+	return accused{s.Entity, report.Suspect{
+		Name: entity.Name, Peer: entity.Peer, Layer: s.Layer, Reason: s.Reason,
+		Operation: table.OperationOf(s.Operation).Name, Share: s.Score, Score: s.Score, Since: time.Unix(0, s.Since),
 	}}
 }
 
-// origin says whether the callee passes on what began elsewhere: by what speaks against whom, or else by whether a dependency of
-// the callee is in trouble, too.
-func (ds *dependencies) origin(edge dependency.Edge, w *watched, now int64) report.Origin {
-	if w.tally != nil {
-		if ranked, _ := w.tally.Rank(now); len(ranked) > 0 {
-			if ranked[0].Entity == edge.Callee {
-				return report.Self
-			}
-			return report.Propagated
-		}
+// origin says whether the callee passes on what began elsewhere: by who is suspect first, if that is known, or else by whether a
+// dependency of the callee is in trouble, too.
+func (ds *dependencies) origin(edge dependency.Edge, first uint32, known bool) report.Origin {
+	if known && first == edge.Callee {
+		return report.Self
+	}
+	if known {
+		return report.Propagated
 	}
 	for _, other := range ds.edges {
 		if other.Caller == edge.Callee && ds.watched[other].Verdict().State.IsBad() {
@@ -309,7 +325,8 @@ func (ds *dependencies) tell(
 		verdict := w.Verdict()
 		is := condition{state: verdict.State, reason: verdict.Reason}
 		if verdict.State.IsBad() {
-			is.origin = ds.origin(edge, w, now)
+			first, known := w.first(now)
+			is.origin = ds.origin(edge, first, known)
 		}
 		if !slices.Contains(w.told, is) {
 			w.told = append(w.told, is)

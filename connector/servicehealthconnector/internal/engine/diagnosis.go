@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -29,6 +30,11 @@ type diagnoser struct {
 	found    []evidence.Finding
 	ways     []evidence.Way
 	suspects []diagnosis.Suspect
+	// near are those of suspects that matter to an event.
+	near []diagnosis.Suspect
+	// most is the largest weight of any finding, services how many services were compared.
+	most     float64
+	services int
 }
 
 func newDiagnoser(s Settings) *diagnoser {
@@ -42,52 +48,118 @@ func (d *diagnoser) observe(t *trace.Trace, notes []evidence.Note, now int64) {
 	d.book.Observe(t, notes, now)
 }
 
-// look adds an event if there is a new suspect.
-func (d *diagnoser) look(now int64, events *report.Events, table *names.Table, c *changes) {
+// rank makes the ranking of this tick.
+func (d *diagnoser) rank(now int64, c *changes) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var services int
-	d.found, services = d.book.Findings(now, !d.alarm.On(), d.found[:0])
+	d.found, d.services = d.book.Findings(now, !d.alarm.On(), d.found[:0])
 	d.ways = d.ways[:0]
 	if len(d.found) > 0 {
 		d.ways = d.book.Ways(d.ways)
 	}
-	var most float64
-	d.suspects, most = diagnosis.Rank(d.found, d.ways)
-	if d.suspects = d.alarm.Decide(now, d.suspects, most, services); len(d.suspects) == 0 {
+	d.suspects, d.most = diagnosis.Rank(d.found, d.ways, func(service uint32, since int64) bool {
+		change, ok := c.before(since, service)
+		return ok && change.service == service
+	})
+}
+
+// look adds an event if there is a new suspect.
+func (d *diagnoser) look(now int64, events *report.Events, table *names.Table, c *changes) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	news := d.alarm.Decide(now, d.suspects, d.most, d.services)
+	if len(news) == 0 {
 		return
 	}
-	told := report.Suspected{Now: time.Unix(0, now), Service: table.EntityOf(d.suspects[0].Entity)}
-	told.Suspects = d.told(table)
+	told := report.Suspected{Now: time.Unix(0, now), Service: table.EntityOf(news[0].Entity)}
+	for i := range news {
+		s := d.told(&news[i], table)
+		if slices.ContainsFunc(told.Suspects, func(has report.Suspect) bool { return has.Name == s.Name }) {
+			continue // Services of one name in several environments are one, since nothing tells them apart.
+		}
+		told.Suspects = append(told.Suspects, s)
+	}
 	told.Onset = told.Suspects[0].Since
-	if change, ok := c.before(now, d.suspects[0].Entity); ok {
+	if change, ok := c.before(now, news[0].Entity); ok {
 		named := change.named(table)
 		told.Change = &named
 	}
 	events.Suspected(told)
 }
 
-// told puts the suspects into words.
-func (d *diagnoser) told(table *names.Table) []report.Suspect {
-	var all []report.Suspect
-	for _, s := range d.suspects {
-		entity := table.EntityOf(s.Entity)
-		if slices.ContainsFunc(all, func(has report.Suspect) bool { return has.Name == entity.Name }) {
-			continue // Services of one name in several environments are one, since nothing tells them apart.
-		}
-		in := entity.Layer
-		if s.Gap {
-			in = layer.Platform
-		}
-		all = append(all, report.Suspect{
-			Name: entity.Name, Peer: entity.Peer, Layer: in, Score: s.Score, Since: time.Unix(0, s.Since), Seen: d.words(&s.Finding, table),
-		})
+// told puts a suspect into words.
+func (d *diagnoser) told(s *diagnosis.Suspect, table *names.Table) report.Suspect {
+	entity := table.EntityOf(s.Entity)
+	in := entity.Layer
+	if s.Gap {
+		in = layer.Platform
 	}
-	return all
+	return report.Suspect{
+		Name: entity.Name, Peer: entity.Peer, Layer: in, Score: s.Score, Since: time.Unix(0, s.Since), Seen: d.words(&s.Finding, table),
+	}
+}
+
+// accused is one whom an event is to name, and what is said of it.
+type accused struct {
+	entity uint32
+	report.Suspect
+}
+
+// join makes one ranking of those whom the bad work of late began with and of those who do otherwise than usual, of whom only what can
+// be reached by calls from a service, and it, counts. Each of the two says half; whom service.suspected has named is certain.
+func (d *diagnoser) join(now int64, blamed []accused, from uint32, table *names.Table) []accused {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.near = d.near[:0]
+	if len(d.suspects) > 0 {
+		reached := diagnosis.Reached(from, d.ways)
+		for i := range d.suspects {
+			if reached[d.suspects[i].Entity] {
+				d.near = append(d.near, d.suspects[i])
+			}
+		}
+	}
+	half := 0.5
+	if len(blamed) == 0 || len(d.near) == 0 {
+		half = 1
+	}
+	for i := range blamed {
+		blamed[i].Score *= half
+	}
+	for i := range d.near {
+		s := &d.near[i]
+		score := half * s.Score
+		if d.alarm.Announced(s.Entity) {
+			score = half
+		}
+		told := d.told(s, table)
+		at := slices.IndexFunc(blamed, func(a accused) bool { return a.entity == s.Entity && a.Layer == told.Layer })
+		if at < 0 {
+			at = slices.IndexFunc(blamed, func(a accused) bool { return a.entity == s.Entity })
+		}
+		if at >= 0 {
+			blamed[at].Score += score
+			continue
+		}
+		told.Score = score
+		blamed = append(blamed, accused{s.Entity, told})
+	}
+	slices.SortStableFunc(blamed, func(a, b accused) int { return cmp.Compare(b.Score, a.Score) })
+	if len(blamed) > 0 && !d.alarm.Announced(blamed[0].entity) {
+		d.alarm.Announce(now, blamed[0].entity)
+	}
+	return blamed
+}
+
+// isLearning says that what is usual is not known yet.
+func (d *diagnoser) isLearning(now int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.book.Learning(now)
 }
 
 func (d *diagnoser) words(f *evidence.Finding, table *names.Table) report.Deviation {
-	w := report.Deviation{Kind: f.Kind, Operation: table.OperationOf(f.Operation).Name, Share: f.Share, Usual: f.Usual}
+	w := report.Deviation{Kind: f.Kind, Operation: table.OperationOf(f.Operation).Name, Share: f.Share, Usual: f.Usual, Least: f.Least}
 	switch f.Kind {
 	case evidence.Call:
 		w.What = table.OperationOf(f.What).Name
@@ -127,7 +199,7 @@ func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
 				}
 				note := evidence.Note{Span: trace.Number(r.SpanID()), Severity: int32(r.SeverityNumber())}
 				e.diagnoser.mu.Lock()
-				note.Template = e.diagnoser.miner.Of(resource.Service, r.Body().Str())
+				note.Template = e.diagnoser.miner.Of(resource.Service, note.Severity, r.Body().Str())
 				e.diagnoser.mu.Unlock()
 				s := e.shardOf(id)
 				s.mu.Lock()

@@ -490,10 +490,11 @@ func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, met
 	for _, change := range e.changes.fresh(now, last) {
 		events.VersionChanged(change.named(e.names), change.share(), time.Unix(0, now))
 	}
-	e.dependencies.look(now, events, e.names, &e.changes)
+	e.diagnoser.rank(now, &e.changes)
+	e.dependencies.look(now, events, e.names, &e.changes, e.diagnoser)
 	e.diagnoser.look(now, events, e.names, &e.changes)
 	e.mu.Lock()
-	horizon, urgent = e.objectives.judge(now, horizon, events, e.names, &e.changes)
+	horizon, urgent = e.objectives.judge(now, horizon, events, e.names, &e.changes, e.diagnoser)
 	if last {
 		e.objectives.release(math.MaxInt64)
 	}

@@ -119,7 +119,9 @@ func (o *objectives) release(before int64) {
 
 // judge adds the events of all burns that started or were resolved up to horizon, or up to when the gateways of a fleet have told
 // all, if that is earlier. It returns which of the two it was, and whether there was any.
-func (o *objectives) judge(now, horizon int64, events *report.Events, table *names.Table, c *changes) (_ int64, any bool) {
+func (o *objectives) judge(
+	now, horizon int64, events *report.Events, table *names.Table, c *changes, who *diagnoser,
+) (_ int64, any bool) {
 	if o.counted != nil {
 		return horizon, false
 	}
@@ -127,14 +129,14 @@ func (o *objectives) judge(now, horizon int64, events *report.Events, table *nam
 	g.fleet.Forget(now)
 	told, heard := g.fleet.Horizon(now)
 	if !heard {
-		return horizon, o.tell(now, horizon, events, table, c)
+		return horizon, o.tell(now, horizon, events, table, c, who)
 	}
 	horizon = min(horizon, told) / int64(tick) * int64(tick)
 	judged := max(g.fleet.Judged(), horizon-g.lag)
 	for judged < horizon {
 		judged += int64(tick)
 		o.release(judged)
-		any = o.tell(now, judged, events, table, c) || any
+		any = o.tell(now, judged, events, table, c, who) || any
 	}
 	g.fleet.Judge(judged)
 	return judged, any

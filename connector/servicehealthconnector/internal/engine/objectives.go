@@ -39,8 +39,10 @@ type objectives struct {
 
 // dossier is what speaks against whom.
 type dossier struct {
-	tally  *suspect.Tally
-	blamed map[charge]float64
+	// service is where the bad events were seen.
+	service uint32
+	tally   *suspect.Tally
+	blamed  map[charge]float64
 }
 
 type charge struct {
@@ -151,6 +153,7 @@ func (o *objectives) blame(key ledger.Key, e *event, c charge) {
 	if _, ok := d.blamed[c]; !ok && len(d.blamed) >= maxBlamed {
 		c = charge{blame.Culprit{Entity: names.Other, Reason: c.Reason}, c.relation}
 	}
+	d.service = e.service
 	d.blamed[c] += e.count
 	d.tally.Add(e.at, e.verdict, e.count, e.id)
 }
@@ -194,7 +197,7 @@ func looksElsewhere(document *openslo.Objective) bool {
 
 // tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it, and says whether there
 // was any.
-func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes) bool {
+func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes, who *diagnoser) bool {
 	transitions := o.ledger.Evaluate(horizon)
 	for _, t := range transitions {
 		document := &o.documents[t.Objective]
@@ -230,16 +233,19 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 		var first uint32
 		if d := o.dossiers[t.Key]; d != nil {
 			ranked, _ := d.tally.Rank(horizon)
+			var suspects []accused
 			for _, s := range ranked {
-				entity := table.EntityOf(s.Entity)
-				started.Suspects = join(started.Suspects, report.Suspect{
-					Name: entity.Name, Own: isOwn(document, entity), Peer: entity.Peer, Layer: s.Layer, Reason: s.Reason,
-					Operation: table.OperationOf(s.Operation).Name, Score: s.Score, Since: time.Unix(0, s.Since),
-				})
+				suspects = append(suspects, blamed(&s, table))
 			}
-			if len(ranked) > 0 {
-				first = ranked[0].Entity
+			suspects = who.join(now, suspects, d.service, table)
+			for _, s := range suspects {
+				s.Own = isOwn(document, table.EntityOf(s.entity))
+				started.Suspects = join(started.Suspects, s.Suspect)
 			}
+			if len(suspects) > 0 {
+				first = suspects[0].entity
+			}
+			started.Learning = who.isLearning(now)
 			started.Traces = d.tally.Traces(horizon)
 		}
 		// A version that has the fault serves a moment before its first bad bucket is told apart from noise.
@@ -281,6 +287,7 @@ func join(suspects []report.Suspect, s report.Suspect) []report.Suspect {
 	for i := range suspects {
 		if has := &suspects[i]; has.Name == s.Name && has.Layer == s.Layer {
 			has.Score += s.Score
+			has.Share += s.Share
 			return suspects
 		}
 	}

@@ -22,26 +22,29 @@ const (
 	maxFeatures = 50_000
 	maxCalls    = 20_000
 	// maxPerStratum bounds the events of one stratum that are told apart.
-	maxPerStratum = 48
-	// leastPast is how many units a stratum needs before its past is compared with.
+	maxPerStratum = 64
+	// leastPast is how many witnesses a stratum needs before its past is compared with.
 	leastPast = 5
-	// mature is how many it needs to speak for itself; before that, its operation under any circumstances does.
+	// mature is how many it needs to speak for itself; before that, its operation does, of what happens in it under the same caller.
 	mature = 20
 	// sure is the share up to which, or to which from one, circumstances do not matter.
 	sure = 0.05
-	// generation is the time in nanoseconds after which what came becomes previous, and then part of the past: twice that is longer
-	// than any window lasts.
-	generation = int64(30e9)
-	// doubtful is how much of what deviates counts as usual.
+	// doubtful is how much of what deviates becomes usual each time that the past fades.
 	doubtful = 0.1
 	// leastDurations is how many spans an operation needs before it is known what is slow.
 	leastDurations = 5
 	// surprising is the surprise from which on time counts as lost: one span in seven took as long.
 	surprising = 2
+	// mostGain is how sure a change may be: as many nats the other way, and it is over.
+	mostGain = 5
 	// halfLife is the age in nanoseconds at which the past counts half.
 	halfLife = 1800e9
 	// pause is for how long in nanoseconds nothing has to come from anywhere for traces to be cut in two by it.
 	pause = int64(10e9)
+	// learning is for how long in nanoseconds from the first trace on nothing is found: all is new.
+	learning = int64(60e9)
+	// settling is the time in nanoseconds after a pause until things go their usual way.
+	settling = int64(20e9)
 	// faded is after how long in nanoseconds the past is made to fade.
 	faded = int64(60e9)
 )
@@ -52,8 +55,8 @@ const (
 	alike  = 0.3
 )
 
-// windows are the time constants in nanoseconds of what counts as now: a short one for what is bad enough to be seen at once.
-var windows = [...]float64{8e9, 32e9}
+// lately is the time constant in nanoseconds of how much time is lost.
+const lately = 32e9
 
 // Kind is a kind of evidence.
 type Kind uint8
@@ -76,6 +79,8 @@ const (
 // event is something that happens, or does not, when an operation runs.
 type event struct {
 	kind Kind
+	// doublings is the logarithm to the base of two of how often it happens at least under one span, for a Call and a Record.
+	doublings uint8
 	// what is an operation, a template, or for failures who failed.
 	what uint32
 }
@@ -105,12 +110,15 @@ type Book struct {
 	turn uint32
 	// observed is when a trace was last seen, resumed when one was seen first after a pause; hold is how long traces are held.
 	observed, resumed, hold int64
+	// started is when the first trace was seen.
+	started int64
 
 	decay decay
 
 	paths  []uint64
 	order  []int32
 	events []count
+	times  []count
 	notes  []Note
 	// compared are the services of which something is.
 	compared map[uint32]struct{}
@@ -129,25 +137,24 @@ type traffic struct {
 // stratum is an operation under the same circumstances: the operations through which the trace came to it. What is usual depends
 // on them.
 type stratum struct {
-	units  generations
+	// witnesses is what its units are worth.
+	units, witnesses float64
+	// latest is how many units came in moment.
+	latest float64
+	moment int64
 	events []known
 	times  *durations
-	turned int64
-}
-
-// generations are the past, and what came too lately to be part of it, so that what is compared with the past is not in it.
-type generations struct{ past, previous, latest float64 }
-
-func (g *generations) turn(as float64) {
-	g.past += as * g.previous
-	g.previous, g.latest = g.latest, 0
 }
 
 // known is an event that happened in a stratum.
 type known struct {
 	event
 	feature *feature
-	units   generations
+	// units are those of the past under which it happened; of those since a change may have come, pending is by how much they are
+	// more than was to be expected.
+	units, pending float64
+	// moment is when pending was last added to.
+	moment int64
 }
 
 type count struct {
@@ -155,33 +162,45 @@ type count struct {
 	n float64
 }
 
-// feature is an event under an operation, over all strata: what was seen of late, and what was to be expected.
+// feature is an event under an operation, over all strata: what was seen since it last was as usual, and what was to be expected.
 type feature struct {
 	key
 	service, callee uint32
-	now             [len(windows)]sums
-	at              int64
+	// more and less are what was seen since it began to happen more, and less; of times, more is since they are longer.
+	more, less run
+	at         int64
 	// pending is what was seen in the present moment.
 	pending sums
 	moment  int64
-	// since is when the present deviation began; 0 while there is none.
-	since int64
-	// excess is the time in nanoseconds beyond the usual one in the long window, and whole that of all these traces.
-	excess, whole float64
+	// excess is the time in nanoseconds beyond the usual one of late, and whole that of all these traces.
+	excess, usual, whole float64
 	// restless is how much its weight usually is, over so many looks.
 	restless, looks float64
+	// tried is what its weight was since a change may have come, over so many looks: it is no measure of itself.
+	tried, tries float64
 	// turn is the latest one in which a stratum knew of it.
 	turn uint32
 }
 
-// sums are over the units of a window, which count the less the older they are.
+// run is what was seen since a change is most likely to have come, if one did. E. S. Page, Continuous inspection schemes, Biometrika 41
+// (1954).
+type run struct {
+	sums
+	// gain is the logarithm of how much likelier it has been since, had there been a change.
+	gain        float64
+	since, last int64
+}
+
+// sums are over units.
 type sums struct{ units, observed, expected, past float64 }
 
 // durations are the own times of spans.
 type durations struct {
-	seen             float64
-	steps            [scale.Steps]float32
-	previous, latest [scale.Steps]uint16
+	seen    float64
+	steps   [scale.Steps]float32
+	pending [scale.Steps]uint16
+	// moment is when pending was last added to; 0 while it is empty.
+	moment int64
 	// surprise is, for each step, the logarithm of how seldom spans took as long; measured is of how many spans.
 	surprise [scale.Steps]float32
 	measured float64
@@ -201,11 +220,16 @@ func New(hold int64) *Book {
 // now is in nanoseconds since the epoch.
 func (b *Book) Observe(t *trace.Trace, notes []Note, now int64) {
 	b.fade(now)
+	if b.started == 0 {
+		b.started = now
+	}
 	if now-b.observed > pause {
-		b.resumed = now
+		if b.resumed = now - b.hold; b.observed > 0 {
+			b.resumed += settling
+		}
 	}
 	b.observed = now
-	if t.Spans[0].Start < b.resumed-b.hold {
+	if t.Spans[0].Start < b.resumed {
 		return // It began when nothing was seen yet, and is not whole.
 	}
 	b.sort(t)
@@ -240,21 +264,21 @@ func (b *Book) failures(t *trace.Trace, now int64) {
 		for to = from; to < len(b.order) && t.Spans[b.order[to]].Service == service; to++ {
 			b.failed(t, b.order[to], 0)
 		}
-		s := b.stratum(mix(2, service))
+		s := b.stratum(mix(3, service))
 		if s == nil || service <= names.Other {
 			continue
 		}
-		s.turn(now)
+		b.settle(s, now)
 		for _, kind := range [...]Kind{Errors, ErrorRecords, WarningRecords} {
-			b.know(s, key{names.None, event{kind, service}}, service)
+			b.know(s, key{names.None, event{kind: kind, what: service}}, service)
 		}
 		for _, c := range b.events {
 			b.know(s, key{names.None, c.event}, c.what)
 		}
-		if s.units.past >= leastPast {
+		if s.witnesses >= leastPast {
 			b.judge(s, 1, now, true)
 		}
-		b.count(s, 1)
+		b.count(s, 1, now)
 	}
 }
 
@@ -266,16 +290,16 @@ func (b *Book) failed(t *trace.Trace, i int32, from int) {
 	switch {
 	case !span.Has(trace.Failed) || failsBelow(t, i):
 	case span.Has(trace.Call) && span.Peer != names.None && t.Remote(i) == trace.None:
-		b.note(from, event{Errors, span.Peer})
+		b.note(from, event{kind: Errors, what: span.Peer})
 	default:
-		b.note(from, event{Errors, service})
+		b.note(from, event{kind: Errors, what: service})
 	}
 	for _, n := range b.notesOf(t.Spans[i].ID) {
 		switch {
 		case n.Severity >= severityError:
-			b.note(from, event{ErrorRecords, service})
+			b.note(from, event{kind: ErrorRecords, what: service})
 		case n.Severity >= severityWarning:
-			b.note(from, event{WarningRecords, service})
+			b.note(from, event{kind: WarningRecords, what: service})
 		}
 	}
 }
@@ -370,24 +394,48 @@ func (b *Book) unit(t *trace.Trace, spans []int32, now int64) {
 	}
 	weight := 1 / float64(len(spans))
 	own := b.stratum(b.paths[spans[0]])
-	wide := b.stratum(mix(mix(1, first.Operation), b.does(t, spans[0])))
-	compared := own
-	for _, s := range []*stratum{own, wide} {
+	does := b.does(t, spans[0])
+	under := b.stratum(mix(mix(mix(2, caller(t, spans[0])), first.Operation), does))
+	anywhere := b.stratum(mix(mix(1, first.Operation), does))
+	for _, s := range []*stratum{own, under, anywhere} {
 		if s != nil {
-			s.turn(now)
+			b.settle(s, now)
 		}
 	}
-	if own == nil || own.units.past < mature {
-		compared = wide
+	shape, time := own, own
+	if own == nil || own.witnesses < mature {
+		shape, time = under, anywhere
 	}
-	if compared != nil {
-		b.compare(t, compared, spans, weight, now, compared == own)
+	if shape != nil && shape.witnesses >= leastPast {
+		b.knowAll(shape, first)
+		b.judge(shape, weight, now, shape == own)
 	}
-	for _, s := range []*stratum{own, wide} {
+	if time != nil && time.times != nil && time.times.measured > 0 {
+		b.compare(t, time.times, spans, now)
+	}
+	for _, s := range []*stratum{own, under} {
 		if s != nil {
-			b.learn(t, s, spans, weight)
+			b.knowAll(s, first)
 		}
 	}
+	for _, s := range []*stratum{own, under, anywhere} {
+		if s != nil {
+			b.count(s, weight, now)
+		}
+	}
+	for _, s := range []*stratum{own, anywhere} {
+		if s != nil {
+			b.learn(t, s, spans, now)
+		}
+	}
+}
+
+// caller is the operation under which span i ran.
+func caller(t *trace.Trace, i int32) uint32 {
+	if parent := t.Parent[i]; parent != trace.None {
+		return t.Spans[parent].Operation
+	}
+	return names.None
 }
 
 // stratum returns the one with this hash, or nil if there is no room for it.
@@ -400,16 +448,8 @@ func (b *Book) stratum(hash uint64) *stratum {
 	return s
 }
 
-// compare notes how what happened compares with what is usual in a stratum.
-func (b *Book) compare(t *trace.Trace, s *stratum, spans []int32, weight float64, now int64, alike bool) {
-	if s.units.past >= leastPast {
-		b.knowAll(s, &t.Spans[spans[0]])
-		b.judge(s, weight, now, alike)
-	}
-	d := s.times
-	if d == nil || d.measured == 0 {
-		return
-	}
+// compare notes how long spans took of themselves, compared with what is usual.
+func (b *Book) compare(t *trace.Trace, d *durations, spans []int32, now int64) {
 	var sum, excess float64
 	for _, i := range spans {
 		surprise := float64(d.surprise[scale.Step(t.Self[i])])
@@ -418,8 +458,9 @@ func (b *Book) compare(t *trace.Trace, s *stratum, spans []int32, weight float64
 			excess += float64(t.Self[i] - d.median)
 		}
 	}
-	d.feature.add(now, sum/float64(len(spans)), 0, 0, &b.decay)
+	d.feature.add(now, sum/float64(len(spans)), 0, d.seen, &b.decay)
 	d.feature.excess += excess
+	d.feature.usual += float64(len(spans)) * float64(d.median)
 	d.feature.whole += float64(t.Spans[0].End - t.Spans[0].Start)
 }
 
@@ -428,9 +469,9 @@ func (b *Book) compare(t *trace.Trace, s *stratum, spans []int32, weight float64
 func (b *Book) judge(s *stratum, weight float64, now int64, alike bool) {
 	for i := range s.events {
 		k := &s.events[i]
-		usual := (k.units.past + 0.5) / (s.units.past + 1)
+		usual := k.usual(s)
 		if k.feature != nil && (alike || usual <= sure || usual >= 1-sure) {
-			k.feature.add(now, b.share(k.event, weight), usual, s.units.past+1, &b.decay)
+			k.feature.add(now, b.share(k.event, weight), usual, s.witnesses+1, &b.decay)
 		}
 	}
 }
@@ -445,12 +486,50 @@ func (b *Book) knowAll(s *stratum, span *trace.Record) {
 	}
 }
 
-// count makes a unit part of what came lately.
-func (b *Book) count(s *stratum, weight float64) {
-	s.units.latest++
+// usual is the share of units under which an event happens.
+func (k *known) usual(s *stratum) float64 {
+	return (min(1, max(0, k.units/s.units))*s.witnesses + 0.5) / (s.witnesses + 1)
+}
+
+// count makes a unit part of the past, as usual as can be until it is known whether it is after a change.
+func (b *Book) count(s *stratum, weight float64, now int64) {
 	for i := range s.events {
-		s.events[i].units.latest += b.share(s.events[i].event, weight)
+		k := &s.events[i]
+		usual := k.units / max(1, s.units)
+		k.units += usual
+		k.pending += b.share(k.event, weight) - usual
+		k.moment = now / moment
 	}
+	if s.moment != now/moment {
+		s.moment, s.latest = now/moment, 0
+	}
+	s.units++
+	s.latest++
+	s.witnesses += witnesses(s.latest) - witnesses(s.latest-1)
+}
+
+// witnesses is how many independent ones so many of one moment are worth. L. Kish, Survey Sampling (1965), 5.4.
+func witnesses(n float64) float64 { return n / (1 + max(0, n-1)*alike) }
+
+// settle makes part of the past what came before a change, or without one.
+func (b *Book) settle(s *stratum, now int64) {
+	for i := range s.events {
+		if k := &s.events[i]; k.pending != 0 && k.feature != nil && k.feature.settled(k.moment, now, &b.decay) {
+			k.units += k.pending
+			k.pending = 0
+		}
+	}
+	if d := s.times; d != nil && d.moment != 0 && d.feature.settled(d.moment, now, &b.decay) {
+		d.learn(1, s.witnesses)
+	}
+}
+
+// settled says whether what came in a moment was before a change, or without one.
+func (f *feature) settled(m, now int64, by *decay) bool {
+	if f.moment < now/moment {
+		f.close(by)
+	}
+	return m < now/moment && f.more.gain == 0 && f.less.gain == 0
 }
 
 // share is the share of the spans of a unit under which an event happened.
@@ -461,80 +540,50 @@ func (b *Book) share(e event, weight float64) float64 {
 	return 0
 }
 
-// learn makes a unit part, as so many, of what is usual in a stratum.
-func (b *Book) learn(t *trace.Trace, s *stratum, spans []int32, weight float64) {
-	b.knowAll(s, &t.Spans[spans[0]])
-	b.count(s, weight)
+// learn notes how long spans took, for what is usual in a stratum.
+func (b *Book) learn(t *trace.Trace, s *stratum, spans []int32, now int64) {
 	if s.times == nil {
 		if s.times = b.newDurations(t, spans[0]); s.times == nil {
 			return
 		}
 	}
 	for _, i := range spans {
-		if n := &s.times.latest[scale.Step(t.Self[i])]; *n < math.MaxUint16 {
+		if n := &s.times.pending[scale.Step(t.Self[i])]; *n < math.MaxUint16 {
 			*n++
 		}
 	}
+	s.times.moment = now / moment
 }
 
-// turn makes what came lately part of the past, when it is no longer compared with that. What deviates counts little there: trouble
-// must not become usual soon, and a false alarm not last.
-func (s *stratum) turn(now int64) {
-	if s.turned == 0 {
-		s.turned = now
-	}
-	turns := min(2, (now-s.turned)/generation)
-	if turns == 0 {
-		return
-	}
-	s.turned = now
-	as := 1.0
-	if s.deviates() {
-		as = doubtful
-	}
-	for range turns {
-		s.units.turn(as)
-		for i := range s.events {
-			s.events[i].units.turn(as)
-		}
-		if s.times != nil {
-			s.times.turn(as)
-		}
-	}
-}
-
-func (s *stratum) deviates() bool {
-	if s.times != nil && s.times.feature.since != 0 {
-		return true
-	}
-	for i := range s.events {
-		if f := s.events[i].feature; f != nil && f.since != 0 {
-			return true
-		}
-	}
-	return false
-}
-
-func (d *durations) turn(as float64) {
-	for i, n := range d.previous {
+// learn makes so much of what is pending part of the past.
+func (d *durations) learn(as, witnesses float64) {
+	for i, n := range d.pending {
 		d.steps[i] += float32(as * float64(n))
 		d.seen += as * float64(n)
 	}
-	d.previous, d.latest = d.latest, [scale.Steps]uint16{}
+	d.pending = [scale.Steps]uint16{}
+	d.moment = 0
 	if d.seen >= leastDurations && d.seen >= 1.1*d.measured {
-		d.measure()
+		d.measure(min(1, witnesses/d.seen))
 	}
 }
 
 // happened notes what happened under span i.
 func (b *Book) happened(t *trace.Trace, i int32) {
 	from := len(b.events)
+	b.times = b.times[:0]
 	for child := t.FirstChild[i]; child != trace.None; child = t.NextSibling[child] {
-		b.note(from, event{Call, b.does(t, child)})
+		b.again(event{kind: Call, what: b.does(t, child)})
 	}
 	for _, n := range b.notesOf(t.Spans[i].ID) {
 		if n.Template != 0 {
-			b.note(from, event{Record, n.Template})
+			b.again(event{kind: Record, what: n.Template})
+		}
+	}
+	for _, c := range b.times {
+		for least := 1.0; least <= c.n; least *= 2 {
+			b.note(from, c.event)
+			c.doublings++
 		}
 	}
 	b.failed(t, i, from)
@@ -546,6 +595,15 @@ func (b *Book) happened(t *trace.Trace, i int32) {
 			continue
 		}
 		at++
+	}
+}
+
+// again counts what happens under the present span.
+func (b *Book) again(e event) {
+	if i := indexOf(b.times, e); i >= 0 {
+		b.times[i].n++
+	} else if len(b.times) < maxPerStratum {
+		b.times = append(b.times, count{e, 1})
 	}
 }
 
@@ -603,7 +661,7 @@ func (b *Book) newDurations(t *trace.Trace, i int32) *durations {
 	switch remote := t.Remote(i); {
 	case !span.IsOutgoing():
 	case remote != trace.None && !t.Async(remote):
-		k.event, callee = event{Gap, t.Spans[remote].Operation}, t.Spans[remote].Service
+		k.event, callee = event{kind: Gap, what: t.Spans[remote].Operation}, t.Spans[remote].Service
 	case span.Peer != names.None:
 		k.event, callee = event{kind: Gap}, span.Peer
 	}
@@ -616,7 +674,7 @@ func (b *Book) newDurations(t *trace.Trace, i int32) *durations {
 
 // measure finds out how surprising each duration is. Beyond the longest one that was seen, the tail is taken to be as heavy as one that
 // still has a mean at all may be: Pareto's with an index of one, half as many being twice as long.
-func (d *durations) measure() {
+func (d *durations) measure(worth float64) {
 	d.measured = d.seen
 	var longer float64
 	longest := -1
@@ -625,7 +683,7 @@ func (d *durations) measure() {
 		if longer += float64(d.steps[step]); longest < 0 && longer >= 0.1 {
 			longest = step
 		}
-		d.surprise[step] = float32(-math.Log(min(1, (longer+0.5)/(d.seen+0.5))))
+		d.surprise[step] = float32(-math.Log(min(1, (worth*longer+0.5)/(worth*d.seen+0.5))))
 		if d.median == 0 && longer >= d.seen/2 {
 			d.median = scale.Upper(step)
 		}
@@ -659,58 +717,76 @@ func (f *feature) add(now int64, x, p, past float64, by *decay) {
 	f.pending.past += past
 }
 
-// close adds the witnesses of a moment to the windows: n alike ones count as n/(1+(n-1)*alike). L. Kish, Survey Sampling (1965), 5.4.
+// close adds the witnesses of a moment to what was seen since a change.
 func (f *feature) close(by *decay) {
 	n := f.pending.units
 	if n == 0 {
 		return
 	}
 	f.decay(f.moment*moment, by)
-	weight := 1 / (1 + (n-1)*alike)
-	for w := range f.now {
-		s := &f.now[w]
-		s.units += weight * n
-		s.observed += weight * f.pending.observed
-		s.expected += weight * f.pending.expected
-		s.past += weight * f.pending.past
-	}
+	p := f.pending.times(witnesses(n) / n)
 	f.pending = sums{}
+	if f.event.kind == Slow || f.event.kind == Gap {
+		// Were they to become four times as surprising.
+		f.more.add(&p, p.observed*0.75-p.units*2*math.Ln2, f.moment*moment)
+		return
+	}
+	usual := p.expected / p.units
+	// Were half of those with it to be without it, or half of those without it with it.
+	if usual <= 1-effect {
+		f.more.add(&p, p.observed*math.Log((1+usual)/2/usual)-(p.units-p.observed)*math.Ln2, f.moment*moment)
+	}
+	if usual >= effect {
+		f.less.add(&p, (p.units-p.observed)*math.Log((1-usual/2)/(1-usual))-p.observed*math.Ln2, f.moment*moment)
+	}
 }
 
-// decay makes what was seen count less.
+func (s *sums) times(weight float64) sums {
+	return sums{weight * s.units, weight * s.observed, weight * s.expected, weight * s.past}
+}
+
+// add adds what was seen in a moment, and how much likelier it was after a change.
+func (r *run) add(s *sums, gain float64, at int64) {
+	if at-r.last > forgotten {
+		*r = run{}
+	}
+	if r.gain == 0 {
+		r.since = at
+	}
+	r.last = at
+	if r.gain = min(mostGain, r.gain+gain); r.gain <= 0 {
+		*r = run{}
+		return
+	}
+	r.units += s.units
+	r.observed += s.observed
+	r.expected += s.expected
+	r.past += s.past
+}
+
+// decay makes the time that was lost count less.
 func (f *feature) decay(now int64, by *decay) {
 	if now <= f.at {
 		return
 	}
-	by.over(now - f.at)
-	for w, keep := range by.keep {
-		s := &f.now[w]
-		s.units *= keep
-		s.observed *= keep
-		s.expected *= keep
-		s.past *= keep
-		if w == len(windows)-1 {
-			f.excess *= keep
-			f.whole *= keep
-		}
-	}
+	keep := by.over(now - f.at)
+	f.excess *= keep
+	f.usual *= keep
+	f.whole *= keep
 	f.at = now
 }
 
-// decay is what is left of the windows after a time. Most features ask for the same time.
+// decay is what is left after a time. Most features ask for the same time.
 type decay struct {
 	time int64
-	keep [len(windows)]float64
+	keep float64
 }
 
-func (d *decay) over(time int64) {
-	if d.time == time {
-		return
+func (d *decay) over(time int64) float64 {
+	if d.time != time {
+		d.time, d.keep = time, math.Exp(-float64(time)/lately)
 	}
-	d.time = time
-	for w := range d.keep {
-		d.keep[w] = math.Exp(-float64(time) / windows[w])
-	}
+	return d.keep
 }
 
 // fade makes the past count less, once in a while.
@@ -725,8 +801,9 @@ func (b *Book) fade(now int64) {
 	b.fadedAt = now
 	b.turn++
 	for path, s := range b.strata {
-		s.turn(now) // It may not be seen again.
-		if s.units.past *= keep; s.units.past+s.units.previous+s.units.latest < 0.5 {
+		b.settle(s, now)
+		s.witnesses *= keep
+		if s.units *= keep; s.units < 0.5 {
 			if s.times != nil {
 				b.timed--
 			}
@@ -735,6 +812,7 @@ func (b *Book) fade(now int64) {
 		}
 		if d := s.times; d != nil {
 			d.feature.turn = b.turn
+			d.learn(doubtful, s.witnesses)
 			d.seen *= keep
 			d.measured *= keep
 			for i := range d.steps {
@@ -742,10 +820,12 @@ func (b *Book) fade(now int64) {
 			}
 		}
 		for i := range s.events {
-			if f := s.events[i].feature; f != nil {
-				f.turn = b.turn
+			k := &s.events[i]
+			if k.feature != nil {
+				k.feature.turn = b.turn
 			}
-			s.events[i].units.past *= keep
+			k.units = keep * (k.units + doubtful*k.pending)
+			k.pending = 0
 		}
 	}
 	b.all = slices.DeleteFunc(b.all, func(f *feature) bool {

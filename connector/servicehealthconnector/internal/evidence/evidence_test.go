@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,77 @@ func TestFindings(t *testing.T) {
 			assert.Equal(t, test.callee, table.EntityOf(f.Callee).Name)
 		})
 	}
+}
+
+// A loop that runs another number of times does nothing that it did not do before.
+func TestRepetition(t *testing.T) {
+	queries := func(n int) string {
+		var b strings.Builder
+		b.WriteString("1 - shop server 0-100 op=buy\n")
+		for i := range n {
+			fmt.Fprintf(&b, "%d 1 shop client %d-%d op=query peer=db\n", i+2, 10+i, 11+i)
+		}
+		return b.String()
+	}
+	table := names.New()
+	more := heaviest(t, play(t, table, stretch{seconds: 200, trace: queries(3)}, stretch{seconds: 20, trace: queries(20)}))
+	assert.Equal(t, Call, more.Kind)
+	assert.Equal(t, 4, more.Least)
+	assert.Greater(t, more.Share, more.Usual)
+	fewer := heaviest(t, play(t, table, stretch{seconds: 200, trace: queries(20)}, stretch{seconds: 20, trace: queries(3)}))
+	assert.Equal(t, Call, fewer.Kind)
+	assert.Less(t, fewer.Share, fewer.Usual)
+}
+
+func TestADeviationBeganWithItsFirstUnit(t *testing.T) {
+	failing := `
+		1 - shop server 0-100 failed op=buy
+		2 1 shop client 10-50 op=pay
+		3 2 bank server 12-48 op=charge
+		4 3 bank internal 20-40 op=insert`
+	f := heaviest(t, play(t, names.New(), stretch{seconds: 200, trace: usual}, stretch{seconds: 15, trace: failing}))
+	assert.Equal(t, tracetest.Epoch+200e9, f.Since, "to the moment")
+}
+
+func TestAThousandOfOneMomentAreFewWitnesses(t *testing.T) {
+	b := New(0)
+	var tree trace.Trace
+	tree.Build([16]byte{1}, tracetest.Records(names.New(), usual))
+	for range 1000 {
+		b.Observe(&tree, nil, tracetest.Epoch)
+	}
+	for _, s := range b.strata {
+		assert.Less(t, s.witnesses, 1/alike)
+	}
+}
+
+func TestWhatComesRightAfterAPauseDoesNotCount(t *testing.T) {
+	b := New(0)
+	var tree trace.Trace
+	observe := func(at int64) {
+		records := tracetest.Records(names.New(), "1 - shop server 0-100 op=buy")
+		records[0].Start += at
+		records[0].End += at
+		tree.Build([16]byte{1}, records)
+		b.Observe(&tree, nil, tracetest.Epoch+at)
+	}
+	for at := range int64(10) {
+		observe(at * 1e9)
+	}
+	known := b.strata
+	seen := func() (units float64) {
+		for _, s := range known {
+			units = max(units, s.units)
+		}
+		return units
+	}
+	before := seen()
+	observe(30e9)
+	assert.InDelta(t, before, seen(), 1e-9)
+	for at := range int64(2 * settling / 1e9) {
+		observe(31e9 + at*1e9)
+	}
+	assert.Greater(t, seen(), before)
 }
 
 func TestUsualIsNoFinding(t *testing.T) {

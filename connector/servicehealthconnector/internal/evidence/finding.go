@@ -7,12 +7,18 @@ const (
 	noticed = 3
 	// effect is by how much a share has to change to matter.
 	effect = 0.15
-	// leastUnits are the units in a window below which nothing is concluded.
+	// forgotten is for how long in nanoseconds a deviation is one that nothing more is seen of.
+	forgotten = int64(90e9)
+	// always is the share from which on what no longer happens is missing.
+	always = 0.8
+	// leastUnits are the units below which nothing is concluded.
 	leastUnits = 2
 	// leastWitnesses are those below which nothing is concluded from what happened or did not: that, a user can bring about.
 	leastWitnesses = 4
 	// leastExcess is the share of a trace's time that has to be lost to matter.
 	leastExcess = 0.05
+	// slower is by how much an operation has to take longer to matter.
+	slower = 1.0
 	// byChance is the mean weight of a feature that varies by chance alone: half of a chi squared with one degree of freedom.
 	byChance = 0.5
 	// prior is how many looks count as if they had been such, and mostRestless the most that one adds.
@@ -28,6 +34,8 @@ type Finding struct {
 	Operation       uint32
 	// What is the operation that was called, or the template of the records.
 	What uint32
+	// Least is how often it happens at least each time, for a Call and a Record.
+	Least int
 	// Weight is the logarithm of how much better a new share explains what was seen than the past one does.
 	Weight float64
 	// Share is the share of units with the event now, Usual the one to be expected, Units how many there are.
@@ -38,6 +46,9 @@ type Finding struct {
 	Since int64
 }
 
+// Learning says that it is too early to tell what is usual.
+func (b *Book) Learning(now int64) bool { return b.started == 0 || now-b.started < learning }
+
 // Findings appends what deviates at present, and returns it with the number of services that were compared.
 func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int) {
 	clear(b.compared)
@@ -45,15 +56,14 @@ func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int)
 		c.compared = false
 	}
 	for _, f := range b.all {
-		if now-f.at > int64(2*windows[len(windows)-1]) {
+		if now-f.at > forgotten {
 			continue
 		}
 		if f.moment != now/moment {
 			f.close(&b.decay)
 		}
-		f.decay(now, &b.decay)
 		b.compared[f.service] = struct{}{}
-		if s := &f.now[len(f.now)-1]; f.event.kind == Gap && s.units >= leastUnits {
+		if f.event.kind == Gap {
 			if c := b.calls[Edge{f.service, f.callee}]; c != nil {
 				c.compared = true
 			}
@@ -62,45 +72,45 @@ func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int)
 		weight := best.Weight
 		best.Weight /= f.dispersion()
 		if learn {
-			f.restless += min(weight, mostRestless)
-			f.looks++
+			f.tried += min(weight, mostRestless)
+			f.tries++
 		}
-		if best.Weight < noticed {
-			f.since = 0
+		if f.more.gain == 0 && f.less.gain == 0 {
+			f.restless += f.tried
+			f.looks += f.tries
+			f.tried, f.tries = 0, 0
+		}
+		if best.Weight < noticed || b.Learning(now) {
 			continue
 		}
-		if f.since == 0 {
-			f.since = now
-		}
-		best.Kind, best.What = f.event.kind, f.event.what
+		best.Kind, best.What, best.Least = f.event.kind, f.event.what, 1<<f.event.doublings
 		best.Service, best.Callee, best.Operation = f.service, f.callee, f.operation
-		best.Excess, best.Since = f.excess, f.since
+		best.Excess = f.excess * b.decay.over(now-f.at)
 		found = append(found, best)
 	}
 	return found, len(b.compared)
 }
 
 func (f *feature) best() (best Finding) {
-	for w := range f.now {
-		s := &f.now[w]
-		if s.units < leastUnits {
-			continue
+	if f.event.kind == Slow || f.event.kind == Gap {
+		if s := &f.more; s.units >= leastUnits && f.excess >= leastExcess*f.whole && f.excess >= slower*f.usual {
+			best.Weight, best.Share, best.Units, best.Since = s.surprise(), f.excess/f.whole, s.units, s.since
 		}
-		if f.event.kind == Slow || f.event.kind == Gap {
-			if weight := s.surprise(); weight > best.Weight && f.excess >= leastExcess*f.whole {
-				best.Weight, best.Share, best.Units = weight, f.excess/f.whole, s.units
-			}
-			continue
-		}
+		return best
+	}
+	for _, s := range [...]*run{&f.more, &f.less} {
 		if s.units < leastWitnesses {
 			continue
 		}
 		share, usual := s.observed/s.units, s.expected/s.units
+		if share < usual && usual < always {
+			continue
+		}
 		if math.Abs(share-usual) < effect || f.event.kind != Call && f.event.kind != Record && share < usual {
 			continue
 		}
 		if weight := s.weight(); weight > best.Weight {
-			best.Weight, best.Share, best.Usual, best.Units = weight, share, usual, s.units
+			best.Weight, best.Share, best.Usual, best.Units, best.Since = weight, share, usual, s.units, s.since
 		}
 	}
 	return best

@@ -42,9 +42,9 @@ type Suspect struct {
 	Layer     layer.Layer
 	Reason    blame.Reason
 	Operation string
-	// Score is the share of the bad events that began there.
-	Score float64
-	Since time.Time
+	// Share is the share of the bad events that began there, and Score how likely it is by all that is known, both from 0 to 1.
+	Share, Score float64
+	Since        time.Time
 	// Seen is what it does otherwise than usual, if the suspicion comes from that.
 	Seen Deviation
 }
@@ -79,10 +79,12 @@ type Started struct {
 	Exhaustion float64 // seconds; +Inf where the budget will not be gone
 	Onset, Now time.Time
 	Suspects   []Suspect
-	Change     *Change
-	Traces     []pcommon.TraceID
-	Runbook    string
-	Targets    []Target
+	// Learning says that what is usual is not known yet.
+	Learning bool
+	Change   *Change
+	Traces   []pcommon.TraceID
+	Runbook  string
+	Targets  []Target
 }
 
 // Target is whom the objective's policies want to be told. To tell them is up to whoever receives the event.
@@ -168,8 +170,10 @@ type Changed struct {
 	Share, Past float64
 	Slow        time.Duration
 	Suspects    []Suspect
-	Change      *Change
-	Traces      []pcommon.TraceID
+	// Learning says that what is usual is not known yet.
+	Learning bool
+	Change   *Change
+	Traces   []pcommon.TraceID
 }
 
 // isTrouble says whether somebody should look at it.
@@ -200,6 +204,7 @@ func (e *Events) StateChanged(c Changed, table *names.Table) {
 		a.PutDouble("dependency.past_bad_share", c.Past)
 	}
 	putSuspects(a, c.Suspects)
+	putLearning(a, c.Learning)
 	putChange(a, c.Change)
 	putTraces(a, "dependency.bad_calls.trace_ids", c.Traces)
 }
@@ -287,6 +292,7 @@ func (e *Events) BurnStarted(s Started) {
 		a.PutDouble("slo.error_budget.exhaustion", s.Exhaustion)
 	}
 	putSuspects(a, s.Suspects)
+	putLearning(a, s.Learning)
 	putChange(a, s.Change)
 	putTraces(a, "slo.bad_events.trace_ids", s.Traces)
 	putTargets(a, s.Targets)
@@ -395,7 +401,7 @@ func phrase(s Suspect) string {
 	if s.Operation == "" {
 		return fmt.Sprintf("none of the bad calls says more, since %s", s.Since.UTC().Format("15:04:05"))
 	}
-	return fmt.Sprintf("%s of the bad events %s, since %s", percent(s.Score), seen(s), s.Since.UTC().Format("15:04:05"))
+	return fmt.Sprintf("%s of the bad events %s, since %s", percent(s.Share), seen(s), s.Since.UTC().Format("15:04:05"))
 }
 
 func seen(s Suspect) string {
@@ -428,6 +434,13 @@ func putSuspects(a pcommon.Map, suspects []Suspect) {
 		in.AppendEmpty().SetStr(s.Layer.String())
 		score.AppendEmpty().SetDouble(s.Score)
 		reason.AppendEmpty().SetStr(phrase(s))
+	}
+}
+
+// putLearning says that suspects are named by what went wrong alone, since nobody knows yet what is usual.
+func putLearning(a pcommon.Map, learning bool) {
+	if learning {
+		a.PutBool("suspects.learning", true)
 	}
 }
 

@@ -18,6 +18,8 @@ type Deviation struct {
 	Operation, What string
 	// Share is the share of its runs now, or of their time where it is slow; Usual is what it used to be under the same circumstances.
 	Share, Usual float64
+	// Least is how often it happens at least each time.
+	Least int
 }
 
 // String is a phrase that can be checked.
@@ -26,6 +28,9 @@ func (d Deviation) String() string {
 		d.Operation = "its requests"
 	}
 	shares := fmt.Sprintf("in %s of %s (usually %s)", percent(d.Share), d.Operation, percent(d.Usual))
+	if d.Least > 1 {
+		shares = fmt.Sprintf("at least %d times %s", d.Least, shares)
+	}
 	switch d.Kind {
 	case evidence.Slow:
 		return fmt.Sprintf("works longer than usual in %s: %s of the time of its requests", d.Operation, percent(d.Share))

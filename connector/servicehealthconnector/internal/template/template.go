@@ -1,7 +1,8 @@
 // Package template sorts the bodies of log records into templates: what the program wrote, without what it filled in.
 //
 // It is Drain (P. He, J. Zhu, Z. Zheng and M. R. Lyu, "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017) with
-// a tree of one level, the source and the number of tokens, and a memory of what came lately.
+// a tree of one level, the source, its severity, its place in the code if it has one and the number of tokens, and a memory of what
+// came lately.
 package template
 
 import (
@@ -38,17 +39,22 @@ type Miner struct {
 	templates []template
 	recent    map[recent]uint32
 	tokens    []uint64
+	// place is the hash of the first word of the present body that names a place in the code, or 0.
+	place uint64
 }
 
-// group holds the templates of one source and number of tokens.
+// group holds the templates of one source, severity, place in the code and number of tokens.
 type group struct {
-	source uint32
-	tokens int
+	place    uint64
+	source   uint32
+	severity int32
+	tokens   int
 }
 
 type recent struct {
-	source uint32
-	hash   uint64
+	source   uint32
+	severity int32
+	hash     uint64
 }
 
 type template struct {
@@ -63,15 +69,16 @@ func New() *Miner {
 	}
 }
 
-// Of returns the number of the template of a body from a source; the same number always for bodies that were found alike.
-func (m *Miner) Of(source uint32, body string) uint32 {
+// Of returns the number of the template of a body from a source, with a severity number; the same number always for bodies that were
+// found alike.
+func (m *Miner) Of(source uint32, severity int32, body string) uint32 {
 	body = body[:min(len(body), maxBytes)]
 	hash := m.split(body)
-	key := recent{source, hash}
+	key := recent{source, severity, hash}
 	if number, ok := m.recent[key]; ok {
 		return number
 	}
-	number := m.find(source, body)
+	number := m.find(group{m.place, source, severity, len(m.tokens)}, body)
 	if len(m.recent) >= maxRecent {
 		clear(m.recent)
 	}
@@ -87,7 +94,7 @@ func (m *Miner) Len() int { return len(m.templates) - 1 }
 
 // split reads the tokens of a body, and returns their hash.
 func (m *Miner) split(body string) (hash uint64) {
-	m.tokens = m.tokens[:0]
+	m.tokens, m.place = m.tokens[:0], 0
 	for at := 0; at < len(body) && len(m.tokens) < maxTokens; {
 		if isSeparator(body[at]) {
 			at++
@@ -97,19 +104,29 @@ func (m *Miner) split(body string) (hash uint64) {
 		for at < len(body) && !isSeparator(body[at]) {
 			at++
 		}
-		token := variable
-		if word := body[from:at]; !isFilledIn(word) {
+		token, word := variable, body[from:at]
+		if m.place == 0 {
+			if n := placeIn(body[from:], at-from); n > 0 {
+				m.place = maphash.String(m.seed, body[from:from+n])
+				// Mixed, since the token of the same word may have the same hash, and would take it out again.
+				hash = mixed(hash, m.place)
+			}
+		}
+		if !isFilledIn(word) {
 			token = maphash.String(m.seed, word) | 1
 		}
 		m.tokens = append(m.tokens, token)
-		hash = (hash ^ token) * 0x9E3779B97F4A7C15
-		hash ^= hash >> 29
+		hash = mixed(hash, token)
 	}
 	return hash
 }
 
-func (m *Miner) find(source uint32, body string) uint32 {
-	key := group{source, len(m.tokens)}
+func mixed(hash, token uint64) uint64 {
+	hash = (hash ^ token) * 0x9E3779B97F4A7C15
+	return hash ^ hash>>29
+}
+
+func (m *Miner) find(key group, body string) uint32 {
 	best, most := None, similar
 	for _, number := range m.groups[key] {
 		if s := similarity(m.templates[number].tokens, m.tokens); s >= most {
@@ -151,6 +168,26 @@ func similarity(a, b []uint64) float64 {
 		return 1
 	}
 	return float64(same) / float64(fixed)
+}
+
+// placeIn is the length of the place in the code with which a text begins, such as Cart#115 or cart.go:115, or 0. word is the length
+// of its first word. Behind a colon the word has to be the name of a file, with a dot and letters in it.
+func placeIn(text string, word int) int {
+	sign := strings.IndexByte(text[:word], '#')
+	if sign < 0 && word < len(text) && text[word] == ':' && strings.IndexByte(text[:word], '.') > 0 {
+		sign = word
+	}
+	if sign <= 0 || text[0]|0x20 < 'a' || text[0]|0x20 > 'z' {
+		return 0
+	}
+	at := sign + 1
+	for at < len(text) && text[at] >= '0' && text[at] <= '9' {
+		at++
+	}
+	if at == sign+1 || at < len(text) && !isSeparator(text[at]) {
+		return 0
+	}
+	return at
 }
 
 func isSeparator(c byte) bool {
