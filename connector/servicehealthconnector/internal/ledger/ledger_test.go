@@ -34,6 +34,23 @@ func TestSampledEventsAreExactInTheSum(t *testing.T) {
 	})
 }
 
+// A share of an event may come from anybody. However it rounds, less than nothing is never counted.
+func TestPartsOfEventsNeverTakeAny(t *testing.T) {
+	part := 1 - rounding
+	for range 8 {
+		part = math.Nextafter(part, 0)
+	}
+	for range 16 {
+		l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
+		l.Add(Key{}, 1000*second, true, part)
+		l.Add(Key{}, 1000*second, true, 1)
+		before := readings(l, 1000*second)[0].Total
+		l.Add(Key{}, 1000*second, true, 1e-300)
+		assert.Equal(t, before, readings(l, 1000*second)[0].Total, "%b", part)
+		part = math.Nextafter(part, 1)
+	}
+}
+
 func TestTenTenthsAreAnEvent(t *testing.T) {
 	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
 	for range 10_000 {

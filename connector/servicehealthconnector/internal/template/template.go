@@ -108,17 +108,22 @@ func (m *Miner) split(body string) (hash uint64) {
 		if m.place == 0 {
 			if n := placeIn(body[from:], at-from); n > 0 {
 				m.place = maphash.String(m.seed, body[from:from+n])
-				hash ^= m.place
+				// Mixed, since the token of the same word may have the same hash, and would take it out again.
+				hash = mixed(hash, m.place)
 			}
 		}
 		if !isFilledIn(word) {
 			token = maphash.String(m.seed, word) | 1
 		}
 		m.tokens = append(m.tokens, token)
-		hash = (hash ^ token) * 0x9E3779B97F4A7C15
-		hash ^= hash >> 29
+		hash = mixed(hash, token)
 	}
 	return hash
+}
+
+func mixed(hash, token uint64) uint64 {
+	hash = (hash ^ token) * 0x9E3779B97F4A7C15
+	return hash ^ hash>>29
 }
 
 func (m *Miner) find(key group, body string) uint32 {
