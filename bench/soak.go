@@ -30,6 +30,9 @@ const (
 	// generation is how long a service lives before another takes its place. With the silence above, about as many dependencies
 	// are known at a time as may be by default.
 	generation = time.Second
+	// soakBound is what the live heap may be, in MiB: that of so many held spans, of as many dependencies as are told apart by default,
+	// and of tables of names and operations that are full.
+	soakBound = 450
 	// looks is how often memory is looked at.
 	looks = 360
 )
@@ -170,6 +173,13 @@ func drawSoak(path string, moments []moment) error {
 			line.to.Legend.Add(line.name, l)
 		}
 	}
+	bound, err := plotter.NewLine(plotter.XYs{{X: 0, Y: soakBound}, {X: moments[len(moments)-1].at.Minutes(), Y: soakBound}})
+	if err != nil {
+		return err
+	}
+	bound.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
+	memory.Add(bound)
+	memory.Legend.Add("bound of the live heap", bound)
 	canvas := vgsvg.New(18*vg.Centimeter, 12*vg.Centimeter)
 	plots := [][]*plot.Plot{{memory}, {rate}}
 	for i, c := range plot.Align(plots, draw.Tiles{Rows: 2, Cols: 1}, draw.New(canvas)) {
@@ -191,8 +201,16 @@ func runSoak(out io.Writer, d time.Duration, plot string) error {
 		return err
 	}
 	moments, err := soak(context.Background(), out, shop, d)
-	if err != nil || plot == "" {
+	if err != nil {
 		return err
+	}
+	most := 0.0
+	for _, m := range moments {
+		most = max(most, m.live)
+	}
+	say(out, "live heap: %s MiB at most (bound %d)", verdict(most, soakBound), soakBound)
+	if plot == "" {
+		return nil
 	}
 	return drawSoak(plot, moments)
 }

@@ -17,38 +17,39 @@ import (
 	"github.com/throughline-otel/throughline/internal/binary"
 )
 
-// block is a fenced piece of YAML in a page.
+// block is a fenced piece of a page.
 type block struct {
-	line int
-	text string
+	line     int
+	language string
+	text     string
 }
 
-// yamlBlocks finds the fenced pieces of YAML. Those in lists lose their indentation.
-func yamlBlocks(page string) []block {
+// fences finds the fenced pieces. Those in lists lose their indentation.
+func fences(page string) []block {
 	var blocks []block
-	var current *block
+	var current block
 	var indent, fence string
 	for i, line := range strings.Split(page, "\n") {
 		trimmed := strings.TrimLeft(line, " ")
 		switch {
 		case fence != "" && strings.TrimSpace(line) == fence:
-			if current != nil {
-				blocks = append(blocks, *current)
-			}
-			current, fence = nil, ""
+			blocks = append(blocks, current)
+			fence = ""
 		case fence != "":
-			if current != nil {
-				current.text += strings.TrimPrefix(line, indent) + "\n"
-			}
+			current.text += strings.TrimPrefix(line, indent) + "\n"
 		case strings.HasPrefix(trimmed, "```"):
 			name := strings.TrimLeft(trimmed, "`")
 			fence, indent = trimmed[:len(trimmed)-len(name)], line[:len(line)-len(trimmed)]
-			if language, _, _ := strings.Cut(strings.TrimSpace(name), " "); language == "yaml" || language == "yml" {
-				current = &block{line: i + 2}
-			}
+			language, _, _ := strings.Cut(strings.TrimSpace(name), " ")
+			current = block{line: i + 2, language: language}
 		}
 	}
 	return blocks
+}
+
+// yamlBlocks finds the fenced pieces of YAML.
+func yamlBlocks(page string) []block {
+	return slices.DeleteFunc(fences(page), func(b block) bool { return b.language != "yaml" && b.language != "yml" })
 }
 
 // documents decodes all YAML documents of a text.
@@ -145,7 +146,7 @@ func section(config node, name string) node {
 	return s
 }
 
-// here puts a file of this repository in place of OpenSLO files that only a reader has.
+// here puts a file of this repository in place of OpenSLO files that only a reader has: those outside config/.
 func here(config node) {
 	connectors, _ := config["connectors"].(node)
 	for _, connector := range connectors {
@@ -153,7 +154,7 @@ func here(config node) {
 		slo, _ := settings["slo"].(node)
 		files, _ := slo["files"].([]any)
 		for i, file := range files {
-			if name, ok := file.(string); ok && filepath.IsAbs(name) {
+			if name, ok := file.(string); ok && !strings.HasPrefix(name, "config/") {
 				files[i] = "config/slos/example.yaml"
 			}
 		}
@@ -215,7 +216,7 @@ func validateBlock(t *testing.T, text string) {
 // TestValidateYAMLBlocks makes sure that the pages are really read, and that a wrong block in them is found.
 func TestValidateYAMLBlocks(t *testing.T) {
 	page := "text\n```yaml\na: 1\n```\n```sh\nb: 2\n```\n1. item\n   ```yaml title\n   c:\n     d: 3\n   ```\n````yaml\n```\ne: 4\n````\n"
-	assert.Equal(t, []block{{3, "a: 1\n"}, {10, "c:\n  d: 3\n"}, {14, "```\ne: 4\n"}}, yamlBlocks(page))
+	assert.Equal(t, []block{{3, "yaml", "a: 1\n"}, {10, "yaml", "c:\n  d: 3\n"}, {14, "yaml", "```\ne: 4\n"}}, yamlBlocks(page))
 
 	for name, c := range map[string]struct {
 		text string

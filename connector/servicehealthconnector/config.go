@@ -33,7 +33,8 @@ const (
 type Config struct {
 	// TraceWindow is how long a span record waits for the rest of its trace. Longer finds more of slow traces, and tells later.
 	TraceWindow time.Duration `mapstructure:"trace_window"`
-	// MaxSpans bounds the span records held, at about 160 bytes each. Past it old traces are decided early.
+	// MaxSpans bounds the span records held, and the links of those that consume messages, at about 160 bytes each. Past it old
+	// traces are decided early.
 	MaxSpans int `mapstructure:"max_spans"`
 	// Dependencies is about who calls whom.
 	Dependencies DependenciesConfig `mapstructure:"dependencies"`

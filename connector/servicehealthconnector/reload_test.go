@@ -339,3 +339,92 @@ func TestNothingIsReadAgainUnlessAsked(t *testing.T) {
 		})
 	}
 }
+
+// The time without its document is no silence of a service.
+func TestAnObjectiveThatComesBackHasNoSilenceBehindIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asks := strings.Replace(promise("one", "0.3", "0.9"), "conditions:", "alertWhenNoData: true\n        conditions:", 1)
+		r := newReloading(t, asks)
+		defer r.stop()
+		serve := func(seconds int) {
+			for range seconds {
+				r.serve("a", 100*millisecond)
+				r.wait(time.Second)
+			}
+		}
+		serve(90)
+		r.write(promise("other", "0.3", "0.9"))
+		serve(120)
+		r.write(asks)
+		serve(60)
+		assert.Empty(t, r.told())
+		r.wait(90 * time.Second)
+		told := r.told()
+		require.Len(t, told, 1)
+		assert.Contains(t, told[0], "slo.no_data.started: ")
+
+		// Nobody asks any more.
+		r.write(promise("one", "0.3", "0.9"))
+		r.wait(31 * time.Second)
+		told = r.told()
+		require.Len(t, told, 1)
+		assert.Contains(t, told[0], "slo.no_data.resolved: one of back is defined in another way now, or no more; nothing was measured of it for ")
+		r.write(asks)
+		serve(60)
+		assert.Empty(t, r.told(), "it was told that this is over")
+	})
+}
+
+// After a burn was withdrawn, the one that is found when its objective is back is another one, also if a process has ended in between.
+func TestAWithdrawnBurnIsAnnouncedAgainAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{values: map[string][]byte{}}
+		r := newStoring(t, m, promise("one", "0.3", "0.75"))
+		fail := func(r *reloading, seconds int) {
+			for range seconds {
+				r.serve("a", 900*millisecond)
+				r.wait(time.Second)
+			}
+		}
+		fail(r, 30)
+		require.Len(t, r.told(), 1)
+		r.write(promise("other", "1", "0.75"))
+		fail(r, 45)
+		told := r.told()
+		require.Len(t, told, 1)
+		assert.Contains(t, told[0], "slo.burn.resolved: ")
+		r.stop()
+
+		again := newStoring(t, m, promise("one", "0.3", "0.75"))
+		defer again.stop()
+		fail(again, 30)
+		told = again.told()
+		require.Len(t, told, 1)
+		assert.Contains(t, told[0], "slo.burn.started: ")
+	})
+}
+
+// What is in the storage of an objective that is not among the first documents waits for it.
+func TestAnObjectiveComesBackFromTheStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{values: map[string][]byte{}}
+		r := newStoring(t, m, promise("one", "0.3", "0.99"))
+		r.serve("a", 100*millisecond)
+		r.wait(25 * time.Second)
+		r.stop()
+
+		again := newStoring(t, m, promise("two", "0.3", "0.99"))
+		again.wait(time.Minute)
+		again.write(promise("one", "0.3", "0.99"))
+		again.wait(31 * time.Second)
+		again.serve("b", 100*millisecond)
+		again.wait(31 * time.Second)
+		assert.Equal(t, map[string]int64{"one a good": 1, "one b good": 1}, again.counted())
+		again.stop()
+
+		again = newStoring(t, m, promise("one", "0.3", "0.99"))
+		defer again.stop()
+		again.wait(31 * time.Second)
+		assert.Equal(t, map[string]int64{"one a good": 1, "one b good": 1}, again.counted())
+	})
+}

@@ -331,6 +331,28 @@ func TestBudgetsSurviveACrash(t *testing.T) {
 	})
 }
 
+// Whoever delivers events has to know to whom.
+func TestEventsNameTheirTargets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := launch(t, &memory{values: map[string][]byte{}}, "one")
+		require.NoError(t, err)
+		p.serve(t, 30, "error")
+		p.serve(t, 120, "")
+		told := map[string]int{}
+		for _, ld := range p.logs.AllLogs() {
+			for _, r := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+				if strings.HasPrefix(r.EventName(), "slo.") {
+					told[r.EventName()]++
+					assert.Equal(t, `["one-nobody"]`, value(r.Attributes(), "slo.notification_targets.name"))
+					assert.Equal(t, `["email"]`, value(r.Attributes(), "slo.notification_targets.kind"))
+				}
+			}
+		}
+		assert.Equal(t, map[string]int{"slo.burn.started": 10, "slo.burn.resolved": 10}, told)
+		p.shutdown(t)
+	})
+}
+
 func TestAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{values: map[string][]byte{}}

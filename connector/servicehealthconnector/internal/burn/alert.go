@@ -101,10 +101,11 @@ func (a *Alert) Step(c Condition, m *Meter, now int64, target float64) Transitio
 func (a *Alert) Burns() bool { return a.Firing && !a.Calm }
 
 // isEnough says whether a burn may start by the number of events in the long window, and by how far back the first of them is: as
-// far as the short window is long, at least.
+// far as the short window is long, at least. Half of the long window is always enough, or one window alone, which never reaches back by
+// more than its own length, would be silent for ever.
 func (c Condition) isEnough(m *Meter, now int64) bool {
 	events := m.Events(c.Long, now)
-	return events.Bad >= leastBad && events.Total() >= c.LeastEvents && m.oldest(c.Long, now) <= now-int64(c.Short)
+	return events.Bad >= leastBad && events.Total() >= c.LeastEvents && m.oldest(c.Long, now) <= now-int64(min(c.Short, c.Long/2))
 }
 
 // reached says whether the count burns as fast as the condition says. It multiplies where a rate would be divided, and so is exact:

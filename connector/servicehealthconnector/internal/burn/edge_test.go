@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/snapshot"
 )
 
 // A burn rate of exactly the threshold reaches it, for every target: 1 − 0.99 is a little more than 0.01 in floating point.
@@ -129,5 +131,24 @@ func TestOnsetIsThatOfTheEpisode(t *testing.T) {
 		require.True(t, alert.Firing)
 		off := time.Duration(fault - alert.Onset)
 		assert.True(t, off >= 0 && off < test.exact, "at a rate of %v the onset is off by %s", test.rate, off)
+	}
+}
+
+// A restart may come with less room for events that are late, and so for slices that may still change.
+func TestTheLatestSlicesOutliveARestartWithLessRoom(t *testing.T) {
+	plan := func(late time.Duration) Plan {
+		return Plan{Slack: Slack{Late: late}, Windows: []time.Duration{time.Hour}, Slices: Slices{Length: time.Minute, Target: 0.5}}
+	}
+	for start := range int64(7) {
+		at := func(minute int64) int64 { return epoch/6e10*6e10 + (start+minute)*6e10 }
+		was := NewMeter(NewForm(plan(5 * time.Minute)))
+		for minute := range int64(6) {
+			was.Add(at(minute), Count{Bad: 10})
+			was.end(at(minute))
+		}
+		is := NewMeter(NewForm(plan(time.Minute)))
+		is.Take(snapshot.NewReader(was.Put(nil)), at(6))
+		is.Add(at(5)+1, Count{Good: 1})
+		assert.Equal(t, Count{Bad: 6}, is.Sum(time.Hour, at(6)), "from %d", start)
 	}
 }

@@ -113,7 +113,10 @@ func (o *open) take(r *snapshot.Reader, room int, latest int64) {
 		if o.slices == nil {
 			o.slices = make([]slice, room)
 		}
-		o.slices[s.number%int64(room)] = s
+		// There may be less room than there was. Those that are older have been judged.
+		if at := &o.slices[s.number%int64(room)]; at.number <= s.number {
+			*at = s
+		}
 		o.changed = true
 	}
 }

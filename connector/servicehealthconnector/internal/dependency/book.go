@@ -255,7 +255,8 @@ func (b *Book) at(edge Edge) *account {
 	if a := b.accounts.get(edge.number()); a != nil {
 		return a
 	}
-	admitted := edge.Caller == names.None || b.admission.admit(edge)
+	// Who has no name of its own is not one, either.
+	admitted := edge.Callee != names.Other && (edge.Caller == names.None || b.admission.admit(edge))
 	if !admitted {
 		edge.Callee = names.Other
 		if a := b.accounts.get(edge.number()); a != nil {

@@ -80,7 +80,7 @@ func Calls(t *trace.Trace, peers Peers, into []Call) []Call {
 				Confidence: 1,
 			})
 		}
-		if countsAlone(span) && isInnermost(t, int32(i)) {
+		if countsAlone(span) && !isPassedOn(t, int32(i)) {
 			call := Call{Edge: Edge{span.Service, span.Peer, typeOfPeer(span)}, CallerSpan: int32(i), CalleeSpan: trace.None}
 			if !span.Has(trace.ToService) {
 				if service, ok := peers.Behind(span.Peer); ok {
@@ -116,15 +116,29 @@ func Linked(producer uint32, consumer *trace.Record) Edge {
 	return Edge{Caller: producer, Callee: consumer.Service, Type: Messaging}
 }
 
-// isInnermost says whether a call's span has neither an answer from another service nor a call within it that does the
-// work: a client library's span often wraps that of the transport.
-func isInnermost(t *trace.Trace, i int32) bool {
-	for child := t.FirstChild[i]; child != trace.None; child = t.NextSibling[child] {
-		if t.Spans[child].Service != t.Spans[i].Service || t.Spans[child].Has(trace.Call) {
+// isPassedOn says whether within a call's span its service got an answer, from another one or from itself, or made a call that does
+// the work: a client library's span often wraps that of the transport, with its attempts in between. A span without a name or an
+// answer, as that of looking up a host, does not. The search ends at the next call with a name, so that of all spans together it is
+// linear.
+func isPassedOn(t *trace.Trace, i int32) bool {
+	for at := t.FirstChild[i]; at != trace.None; {
+		span := &t.Spans[at]
+		if span.Service != t.Spans[i].Service || span.SpanKind() == ptrace.SpanKindServer || countsAlone(span) {
+			return true
+		}
+		if t.FirstChild[at] != trace.None {
+			at = t.FirstChild[at]
+			continue
+		}
+		for at != i && t.NextSibling[at] == trace.None {
+			at = t.Parent[at]
+		}
+		if at == i {
 			return false
 		}
+		at = t.NextSibling[at]
 	}
-	return true
+	return false
 }
 
 func typeOf(caller, callee *trace.Record) Type {

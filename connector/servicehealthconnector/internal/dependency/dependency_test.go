@@ -51,6 +51,36 @@ func TestCalls(t *testing.T) {
 			 c b payments client 20-80 peer=cards.example.com op=http`,
 			[]string{"payments→cards.example.com external"},
 		},
+		"a call within which something else without a name was waited for": {
+			`a - front client 0-100 peer=cards.example.com
+			 b a front client 0-5 op=dns.lookup
+			 c b front client 1-4`,
+			[]string{"front→cards.example.com external"},
+		},
+		"a call that is passed on without a name": {
+			`a - front client 0-100 peer=sdk.internal
+			 b a front client 10-90
+			 c b checkout server 20-80
+			 d - front client 0-100 peer=sdk.internal
+			 e d front client 10-90
+			 f e front client 20-80 peer=cards.example.com`,
+			[]string{"front→cards.example.com external", "front→checkout rpc"},
+		},
+		"a call that is tried within": {
+			`a - front client 0-100 peer=sdk.internal
+			 b a front internal 10-90 op=attempt
+			 c b checkout server 20-80
+			 d - front client 0-100 peer=sdk.internal
+			 e d front internal 10-20 op=wait
+			 f e front internal 11-12
+			 g d front internal 20-90 op=attempt
+			 h g front client 30-80 peer=cards.example.com
+			 i - front client 0-100 peer=alone.example.com
+			 j i front internal 10-20
+			 k j front internal 11-19
+			 l i front internal 20-30`,
+			[]string{"front→alone.example.com external", "front→cards.example.com external", "front→checkout rpc"},
+		},
 		"no peer where a service answers": {
 			`a - front client 0-100 peer=checkout.internal
 			 b a checkout server 10-90`,
@@ -100,7 +130,9 @@ func TestCalls(t *testing.T) {
 		},
 		"no call of a service to itself": {
 			`a - front client 0-100
-			 b a front server 10-90`, nil,
+			 b a front server 10-90
+			 c - front client 0-100 peer=front.internal
+			 d c front server 10-90`, nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -276,6 +308,21 @@ func TestDeltasBeginAnewEachTime(t *testing.T) {
 	}
 }
 
+// A sampled span may stand for one call and a half: what was rounded off one flush is not lost to the next.
+func TestRoundedDeltasAddUp(t *testing.T) {
+	table := names.New()
+	book, totals := NewBook(NewAdmission(10, 10), nil), NewTotals(0, 1000, true)
+	tree := tracetest.Build(table, "a - front client 0-10 peer=p")
+	tree.Spans[0].Count = 1.4
+	var sum int64
+	for now := range int64(100) {
+		book.Count(tree, Calls(tree, table, nil)[0])
+		book.MoveTo(totals, now, 1000)
+		totals.Tell(now, func(_ Key, s *Series) { sum += s.Whole() })
+	}
+	assert.InDelta(t, 140, sum, 1)
+}
+
 func TestTheExemplarIsOfTheLatestCalls(t *testing.T) {
 	table := names.New()
 	book, totals := NewBook(NewAdmission(10, 10), nil), NewTotals(0, 1000, false)
@@ -347,6 +394,19 @@ func TestEdgesBeyondTheBoundKeepTheirCaller(t *testing.T) {
 	assert.Len(t, total, 2)
 	overflow := total[Key{Edge: Edge{tracetest.Service(table, "front"), names.Other, External}}]
 	assert.InDelta(t, 2, overflow.Calls, 1e-9, "and every count")
+}
+
+// Callees without a name of their own are many, too, whatever room there is for one more edge.
+func TestCalleesBeyondTheNamesAreMany(t *testing.T) {
+	table, admission := names.New(), NewAdmission(10, 10)
+	book := NewBook(admission, nil)
+	tree := tracetest.Build(table, "a - front client 0-10 failed peer=p")
+	call := Calls(tree, table, nil)[0]
+	call.Callee = names.Other
+	assert.False(t, book.Count(tree, call), "there is nobody to look at more closely")
+	book.Recents(func(e Edge, _ *Recent) { t.Error(e, "is no dependency to be watched") })
+	assert.Empty(t, admission.Fresh())
+	assert.InDelta(t, 1, told(book)[Key{Edge: call.Edge, Failed: true}].Calls, 1e-9)
 }
 
 func TestKindsOfFailuresAreBounded(t *testing.T) {

@@ -114,6 +114,8 @@ type Series struct {
 	Start, Last int64
 	// bounds are those of explicit histograms, nil for exponential ones.
 	bounds []float64
+	// rest is what of Calls was rounded off when deltas were told.
+	rest float64
 	// Share is what a teller that sums up series has to remember of this one. It leaves with the series.
 	Share any
 }
@@ -143,7 +145,11 @@ func (s *Series) take(from *Series) {
 	from.Calls, from.Confident = 0, 0
 }
 
+// Whole is Calls as a whole number. Those of successive deltas add up.
+func (s *Series) Whole() int64 { return int64(math.Round(s.Calls + s.rest)) }
+
 func (s *Series) clear() {
+	s.rest += s.Calls - float64(s.Whole())
 	s.Calls, s.Confident = 0, 0
 	s.Caller.clear()
 	s.Callee.clear()

@@ -41,7 +41,7 @@ type changes struct {
 }
 
 type versions struct {
-	// current is the release that was announced last, and change how it came.
+	// current is the release that was announced last, unless that was taken back, and change how the announced one came.
 	current release
 	change  *change
 	// last is when each release was seen last.
@@ -82,7 +82,13 @@ func (c *changes) see(service uint32, is release, now int64) {
 		}
 	}
 	v.last[is] = now
-	if known && now-last <= forgotten || is == v.current {
+	if known && now-last <= forgotten {
+		if now-v.last[v.current] > gone {
+			v.current = is // It is what the next one replaces, which may be the one that was taken back.
+		}
+		return
+	}
+	if is == v.current {
 		return
 	}
 	v.change = &change{service: service, release: is, previous: v.current, at: now}
@@ -106,7 +112,7 @@ func (c *changes) traffic(service uint32, is release, spans float64) {
 		return
 	}
 	v.change.all += spans
-	if (release{names.Clean(is.version), names.Clean(is.revision)}) == v.current {
+	if (release{names.Clean(is.version), names.Clean(is.revision)}) == v.change.release {
 		v.change.served += spans
 	}
 }

@@ -32,7 +32,7 @@ func (c *WallClock) At(wall, elapsed int64) int64 {
 }
 
 // eventClock tells the time of recorded telemetry: the latest time that a batch speaks of.
-// A batch counts with the median of its items, so that one item with a wrong time does not move the clock.
+// A batch counts with the median of its items, so that one with a wrong time, among three or more, does not move the clock.
 type eventClock struct {
 	now  atomic.Int64
 	pool sync.Pool

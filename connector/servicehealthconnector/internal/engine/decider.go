@@ -191,8 +191,8 @@ func (d *decider) follow(links []hold.Link, u *usual.Usual) {
 			continue
 		}
 		consumer := &d.tree.Spans[i]
-		if parent := d.tree.Parent[i]; parent != trace.None && d.tree.Spans[parent].Service != consumer.Service {
-			continue // The call was found by the parent.
+		if parent := d.tree.Parent[i]; link.Trace == d.tree.ID && parent != trace.None && d.tree.Spans[parent].Service != consumer.Service {
+			continue // The call was found by the parent: the message's own span, or that which sent it.
 		}
 		if consumer.Has(trace.Receives) && d.engine.workers.has(consumer.Service) {
 			continue // The work on the message is what counts, in whichever trace it is.

@@ -135,7 +135,7 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 			continue
 		}
 		before := w.Verdict()
-		verdict, changed := w.Close(now, ds.expected(edge, w))
+		verdict, changed := w.Close(now, ds.expected(edge, w, table))
 		if changed {
 			events.StateChanged(ds.change(now, edge, w, before, verdict, table, c, d), table)
 		}
@@ -143,12 +143,23 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 }
 
 // expected is how many calls of the last minute would have been usual, by what their caller did in that time.
-func (ds *dependencies) expected(edge dependency.Edge, w *watched) float64 {
+func (ds *dependencies) expected(edge dependency.Edge, w *watched, table *names.Table) float64 {
 	caller := ds.watched[dependency.Entry(edge.Caller)]
-	if edge.Caller == names.None || caller == nil || !caller.Known() || caller.Rate() == 0 {
+	if edge.Caller == names.None || caller == nil || !caller.Known() || caller.Rate() == 0 || hasBecomeService(edge, table) {
 		return 0
 	}
 	return w.Rate() / caller.Rate() * caller.Calls()
+}
+
+// hasBecomeService says whether the callee was a peer and has begun to send telemetry: calls then go to it as a service.
+func hasBecomeService(edge dependency.Edge, table *names.Table) bool {
+	callee := table.EntityOf(edge.Callee)
+	if !callee.Peer {
+		return false
+	}
+	_, answers := table.Behind(edge.Callee)
+	_, named := table.ServiceNamed(callee.Name, edge.Caller)
+	return answers || named
 }
 
 // tellSlow lets a decider know from when on calls are slow. The decider is locked.

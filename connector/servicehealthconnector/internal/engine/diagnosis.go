@@ -218,5 +218,5 @@ func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
 			}
 		}
 	}
-	e.count(b.events, nil)
+	e.countHeld(b)
 }

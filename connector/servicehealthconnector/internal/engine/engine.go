@@ -122,7 +122,7 @@ type Engine struct {
 	// intake is held by whoever reads telemetry, so that what it says of objectives is held before these become others.
 	intake sync.RWMutex
 	binder *sli.Binder
-	// held is the number of span records in all shards.
+	// held is the number of span records in all shards, and of the links that they came with.
 	held atomic.Int64
 	// notJudged counts the events that an objective could not be asked about.
 	notJudged counter[sli.NotJudged]
@@ -293,7 +293,7 @@ func (e *Engine) put(b *batch, deadline int64) {
 	}
 }
 
-// full says that more span records are held than may be.
+// full says that more is held than may be.
 func (e *Engine) full() bool { return e.held.Load() > int64(e.settings.MaxSpans) }
 
 // item returns the next item for a shard, for the caller to fill.
@@ -610,8 +610,13 @@ type Stats struct {
 // Stats returns the present state.
 func (e *Engine) Stats() Stats {
 	s := Stats{
-		Refused: e.refused.all(), NotJudged: e.notJudged.all(), Held: int(e.held.Load()), EdgesRefused: e.admission.Refused(),
+		Refused: e.refused.all(), NotJudged: e.notJudged.all(), EdgesRefused: e.admission.Refused(),
 		Series: e.series.Len(),
+	}
+	for _, shard := range e.shards {
+		shard.mu.Lock()
+		s.Held += shard.held.Len()
+		shard.mu.Unlock()
 	}
 	for _, d := range e.deciders {
 		d.mu.Lock()

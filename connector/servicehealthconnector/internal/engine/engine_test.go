@@ -15,9 +15,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/tracetest"
+	"github.com/throughline-otel/throughline/internal/layer"
 )
 
 const second = int64(time.Second)
@@ -203,6 +205,60 @@ func TestWhoIsInTroubleOrNewIsNotDisplaced(t *testing.T) {
 	assert.True(t, ds.watched[edge(3)].leaving)
 }
 
+func TestLinksTakeRoomAsSpansDo(t *testing.T) {
+	binder, err := sli.Compile(nil, componenttest.NewNopTelemetrySettings())
+	require.NoError(t, err)
+	e := New(Settings{
+		TraceWindow: 10 * time.Second, MaxSpans: 1000, MaxEdges: 10, MaxEdgesPerCaller: 10, Silence: time.Hour,
+		FlushInterval: 15 * time.Second, Late: 5 * time.Minute, Binder: binder,
+	}, &told{})
+	now := 1_700_000_000 * second
+	for i := range 100 {
+		td := batchEnding(now)
+		td.ResourceSpans().At(0).Resource().Attributes().PutStr("service.name", "mail")
+		span := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+		span.SetTraceID(pcommon.TraceID{byte(i), 1})
+		span.SetSpanID(pcommon.SpanID{1})
+		span.SetStartTimestamp(span.EndTimestamp())
+		span.SetKind(ptrace.SpanKindConsumer)
+		for range 2 * maxLinks {
+			span.Links().AppendEmpty()
+		}
+		e.Traces(t.Context(), td, now)
+	}
+	assert.LessOrEqual(t, e.Stats().Held*(1+maxLinks), 1000)
+	assert.Positive(t, e.Stats().CutShort)
+}
+
+func TestNoCallsAreExpectedToAPeerThatHasBecomeAService(t *testing.T) {
+	table := names.New()
+	front := tracetest.Service(table, "front")
+	ds := newDependencies(Settings{MaxEdges: 10}, 0)
+	edges := []dependency.Edge{dependency.Entry(front)}
+	for _, name := range []string{"catalog", "pay.example.com", "gone.example.com"} {
+		edges = append(edges, dependency.Edge{Caller: front, Callee: table.Peer(name, layer.External, names.FromHost), Type: dependency.External})
+	}
+	for now := range int64(60) {
+		for _, edge := range edges {
+			w := ds.of(edge, table)
+			w.Add(&dependency.Recent{Calls: 50})
+			w.Close(now*health.SlotLength, 0)
+		}
+	}
+	expected := func() (calls []float64) {
+		for _, edge := range edges[1:] {
+			calls = append(calls, ds.expected(edge, ds.watched[edge], table))
+		}
+		return calls
+	}
+	before := expected()
+	assert.Positive(t, before[0])
+	assert.Equal(t, []float64{before[0], before[0], before[0]}, before)
+	tracetest.Service(table, "catalog")
+	table.Answered(edges[2].Callee, tracetest.Service(table, "payments"))
+	assert.Equal(t, []float64{0, 0, before[0]}, expected())
+}
+
 func TestChanges(t *testing.T) {
 	newChanges := func() *changes { return &changes{versions: map[uint32]*versions{}} }
 	const front, back = 2, 3
@@ -250,6 +306,24 @@ func TestChanges(t *testing.T) {
 		c.see(front, release{version: "1"}, 120*second)
 		_, ok := c.before(130*second, front)
 		assert.False(t, ok)
+	})
+	t.Run("what was taken back is not what served before the next one, and may come again", func(t *testing.T) {
+		c := newChanges()
+		var told []string
+		for at := range 3600 * second / (5 * second) {
+			is := release{version: "1"}
+			switch at {
+			case 20, 21, 600: // At first, and again most of an hour later.
+				is.version = "2"
+			case 40:
+				is.version = "3"
+			}
+			c.see(front, is, at*5*second)
+		}
+		for _, change := range c.fresh(3600*second, true) {
+			told = append(told, change.previous.version+" to "+change.release.version)
+		}
+		assert.Equal(t, []string{"1 to 2", "1 to 3", "1 to 2"}, told)
 	})
 	t.Run("a change of the suspect goes before a later one of another service", func(t *testing.T) {
 		c := newChanges()

@@ -209,13 +209,14 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 				events.BurnResolved(report.Resolved{
 					Objective: o.named(t.Key), Severity: alert.Severity, Remaining: t.Reading.Remaining, Known: t.Reading.Known,
 					Interruptions: t.Interruptions, Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now),
+					Targets: targets(document, alert.Severity),
 				})
 			}
 			continue
 		case ledger.DataMissing, ledger.DataBack:
 			events.NoData(report.NoData{
 				Objective: o.named(t.Key), Severity: alert.Severity, Back: t.Kind == ledger.DataBack, Runbook: alert.Runbook,
-				Last: time.Unix(0, t.Onset), Now: time.Unix(0, now),
+				Last: time.Unix(0, t.Onset), Now: time.Unix(0, now), Targets: targets(document, alert.Severity),
 			})
 			continue
 		}
@@ -224,6 +225,7 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 			Long: alert.Long, Short: alert.Short, LongRate: t.LongRate, ShortRate: t.ShortRate, OfOne: t.OfOne,
 			Remaining: t.Reading.Remaining, Exhaustion: t.Reading.Exhaustion,
 			Onset: time.Unix(0, t.Onset), Now: time.Unix(0, now), Runbook: alert.Runbook,
+			Targets: targets(document, alert.Severity),
 		}
 		if cmp.Or(alert.LeastEvents, document.LeastEvents) > 0 {
 			started.OfOne = 0 // It was asked for enough of them.
@@ -254,6 +256,22 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 		events.BurnStarted(started)
 	}
 	return len(transitions) > 0
+}
+
+// targets are whom the policies of a severity want to be told, each once: to them it is one burn.
+func targets(document *openslo.Objective, severity string) []report.Target {
+	var all []report.Target
+	for i := range document.Conditions {
+		if document.Conditions[i].Severity != severity {
+			continue
+		}
+		for _, t := range document.Conditions[i].Targets {
+			if target := (report.Target{Name: t.Name, Kind: t.Kind}); !slices.Contains(all, target) {
+				all = append(all, target)
+			}
+		}
+	}
+	return all
 }
 
 // isOwn says whether somebody is the objective's service. To a caller, a service that sends nothing is a peer of that name.

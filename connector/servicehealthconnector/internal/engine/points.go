@@ -23,6 +23,8 @@ const (
 	ahead = int64(time.Minute)
 	// mostEvents bounds what one point counts: what is more is no count of events.
 	mostEvents = 1 << 32
+	// maxHeld bounds the events of one batch that are held until they are counted, all of them at once.
+	maxHeld = 1 << 12
 )
 
 // Why an event is not judged, over and above what indicators say.
@@ -62,7 +64,7 @@ func (e *Engine) Metrics(ctx context.Context, md pmetric.Metrics, now int64) {
 			}
 		}
 	}
-	e.count(b.events, nil)
+	e.countHeld(b)
 }
 
 // ask leaves in b.points the indicators that have to be asked about a metric.
@@ -136,7 +138,7 @@ func (r *metricReader) point(ctx context.Context, point any, attributes pcommon.
 			if bad > 0 {
 				e.id = p.Example(tctx, &m)
 			}
-			r.batch.split(r.engine.objectives, e, good, bad)
+			r.engine.split(r.batch, e, good, bad)
 		}
 	}
 }
@@ -173,19 +175,28 @@ func (*Engine) wrongTime(at pcommon.Timestamp, now int64) sli.NotJudged {
 	}
 }
 
-// split adds the events that an item stands for. Nobody knows in whom the bad ones began.
-func (b *batch) split(o *objectives, e event, good, bad float64) {
+// split adds the events that an item stands for to those of its batch. Nobody knows in whom the bad ones began.
+func (e *Engine) split(b *batch, ev event, good, bad float64) {
 	if good > 0 {
-		e.mark.Good, e.count = true, good
-		b.events = append(b.events, e)
+		ev.mark.Good, ev.count = true, good
+		b.events = append(b.events, ev)
 	}
 	if bad > 0 {
-		e.mark.Good, e.count = false, bad
-		if o.isLatency(e.mark.Objective) {
-			e.verdict.Reason = blame.Latency
+		ev.mark.Good, ev.count = false, bad
+		if e.objectives.isLatency(ev.mark.Objective) {
+			ev.verdict.Reason = blame.Latency
 		}
-		b.events = append(b.events, e)
+		b.events = append(b.events, ev)
 	}
+	if len(b.events) >= maxHeld {
+		e.countHeld(b)
+	}
+}
+
+// countHeld counts what the objectives found in a batch up to now.
+func (e *Engine) countHeld(b *batch) {
+	e.count(b.events, nil)
+	b.events = b.events[:0]
 }
 
 // records asks the objectives about the log records of a service.
@@ -215,6 +226,6 @@ func (e *Engine) record(ctx context.Context, b *batch, asking []*sli.Record, tct
 			continue
 		}
 		mark := marks.Mark{Objective: r.Objective(), Group: r.Group(tctx)}
-		b.split(e.objectives, event{mark: mark, at: int64(at), id: record.TraceID()}, good, 1-good)
+		e.split(b, event{mark: mark, at: int64(at), id: record.TraceID()}, good, 1-good)
 	}
 }

@@ -51,39 +51,45 @@ func (e *Engine) adopt(numbered []openslo.Objective, binder *sli.Binder, now int
 	others := e.roster.others(numbered)
 	e.series.Restart(now, others...)
 	e.roster.become(numbered)
-	gone := e.objectives.adopt(numbered, binder, now, now-int64(e.settings.TraceWindow), events, e.names)
+	closed, gone := e.objectives.adopt(numbered, binder, now, now-int64(e.settings.TraceWindow), events, e.names)
 	e.objectives.elsewhere(others, now)
 	e.binder = binder
 	if s := e.state.Load(); s != nil {
+		s.close(closed)
 		s.forget(gone)
 	}
 }
 
-// adopt makes other objectives the present ones, and tells of the burns that nobody looks at any more. It returns the accounts that
-// are not kept for a return of their objectives.
+// adopt makes other objectives the present ones, and tells of the burns and silences that nobody looks at any more. It returns the accounts that
+// are closed, and which are not, or no longer, kept for a return of their objectives.
 func (o *objectives) adopt(
 	numbered []openslo.Objective, binder *sli.Binder, now, horizon int64, events *report.Events, table *names.Table,
-) []stored {
-	withdrawn, closed := o.ledger.Adopt(numbered, horizon)
+) (closed, gone []stored) {
+	withdrawn, left := o.ledger.Adopt(numbered, horizon)
 	for _, w := range withdrawn {
 		alert := &o.documents[w.Objective].Conditions[w.Condition]
-		if alert.AnnounceResolved {
+		switch {
+		case w.Silence:
+			events.NoData(report.NoData{
+				Objective: o.named(w.Key), Severity: alert.Severity, Back: true, Withdrawn: true,
+				Last: time.Unix(0, w.Onset), Now: time.Unix(0, now), Targets: targets(&o.documents[w.Objective], alert.Severity),
+			})
+		case alert.AnnounceResolved:
 			events.BurnResolved(report.Resolved{
 				Objective: o.named(w.Key), Severity: alert.Severity, Remaining: w.Reading.Remaining,
 				Onset: time.Unix(0, w.Onset), Now: time.Unix(0, now), Withdrawn: true,
-				Known: w.Reading.Known, Interruptions: w.Interruptions,
+				Known: w.Reading.Known, Interruptions: w.Interruptions, Targets: targets(&o.documents[w.Objective], alert.Severity),
 			})
 		}
 	}
-	left := make([]stored, len(closed))
-	for i, c := range closed {
-		left[i] = stored{
-			account{id: o.ids[c.Objective], group: o.binder.GroupValues(c.Objective, c.Group)},
+	for _, c := range left {
+		closed = append(closed, stored{
+			account{o.ids[c.Objective], o.binder.GroupValues(c.Objective, c.Group), until(&o.documents[c.Objective], now)},
 			append(o.putBlamed(c.Key, nil, table), c.State...),
-		}
+		})
 		delete(o.dossiers, c.Key)
 	}
-	gone := o.attic.put(left)
+	gone = o.attic.put(closed)
 	fresh := map[ledger.ID]uint32{}
 	ids := identities(numbered)
 	for number := range numbered {
@@ -94,12 +100,20 @@ func (o *objectives) adopt(
 	o.ledger.Begin(now)
 	o.documents, o.ids, o.binder, o.step = numbered, ids, binder, burn.Step(windows(numbered)...)
 	o.attic.take(fresh, func(objective uint32, s *stored) {
-		// What this process has put it can take.
+		// What was put can be taken.
 		if ok, err := o.take(objective, &s.account, snapshot.NewReader(s.state), table, now); ok && err == nil {
 			o.ledger.Touch(o.ledger.Len() - 1)
 		}
 	})
-	return gone
+	return closed, gone
+}
+
+// close saves what accounts have counted, and that none of their burns goes on: those are withdrawn.
+func (s *state) close(closed []stored) {
+	for i := range closed {
+		c := &closed[i]
+		s.closed[s.slot(c.name())] = snapshot.Seal(append(c.put(nil), c.state...), 0)
+	}
 }
 
 // elsewhere makes what is counted for others, or by others, that of the present objectives. Those with the numbers in others are
@@ -119,7 +133,7 @@ func (s *state) forget(gone []stored) {
 		name := gone[i].name()
 		if slot, ok := s.slots[name]; ok {
 			delete(s.slots, name)
-			s.leaving, s.free = append(s.leaving, snapshot.Change{Slot: slot}), append(s.free, slot)
+			s.closed[slot], s.free = nil, append(s.free, slot)
 		}
 	}
 }

@@ -21,7 +21,7 @@ const maxProducers = 1 << 17
 type shard struct {
 	mu   sync.Mutex
 	held *hold.Shard
-	// all is the number of span records in all shards.
+	// all is the size of all shards.
 	all       *atomic.Int64
 	producers producers
 	notes     notes
@@ -41,7 +41,7 @@ func newShard(all *atomic.Int64, maxProducers, maxNotes int, d *decider) *shard 
 
 // add takes in spans of b that are held until deadline. The shard is locked.
 func (s *shard) add(items []item, b *batch, deadline int64) {
-	before := s.held.Len()
+	before := s.held.Size()
 	for i := range items {
 		it := &items[i]
 		if it.record.SpanKind() == ptrace.SpanKindProducer {
@@ -49,14 +49,14 @@ func (s *shard) add(items []item, b *batch, deadline int64) {
 		}
 		s.held.Add(it.id, &it.record, b.links[it.firstLink:it.behindLinks], deadline)
 	}
-	s.all.Add(int64(s.held.Len() - before))
+	s.all.Add(int64(s.held.Size() - before))
 }
 
 // pop takes out up to most traces that are due.
 func (s *shard) pop(due int64, most int, taken *hold.Taken, notes *takenNotes) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.held.Len()
+	before := s.held.Size()
 	for range most {
 		if !s.held.Pop(due, taken) {
 			break
@@ -64,7 +64,7 @@ func (s *shard) pop(due int64, most int, taken *hold.Taken, notes *takenNotes) {
 		notes.all = s.notes.take(taken.Traces[len(taken.Traces)-1].ID, notes.all)
 		notes.behind = append(notes.behind, len(notes.all))
 	}
-	s.all.Add(int64(s.held.Len() - before))
+	s.all.Add(int64(s.held.Size() - before))
 }
 
 // producer is the service that sent a message.

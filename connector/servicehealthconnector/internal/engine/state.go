@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"math"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -38,8 +37,8 @@ type state struct {
 	slots map[string]int
 	free  []int
 	next  int
-	// leaving are slots whose accounts need not be kept any longer.
-	leaving []snapshot.Change
+	// closed is what is to be in slots whose accounts are not open: nil if they need not be kept any longer.
+	closed map[int][]byte
 	// savedAt is when it was last tried to save.
 	savedAt int64
 	failing bool
@@ -104,13 +103,14 @@ func (e *Engine) Restore(ctx context.Context, store *snapshot.Store, values [][]
 	defer e.mu.Unlock()
 	s := &state{
 		store: store, interval: int64(e.settings.SnapshotInterval), logger: e.settings.Logger,
-		slots: map[string]int{}, next: len(values), savedAt: now,
+		slots: map[string]int{}, closed: map[int][]byte{}, next: len(values), savedAt: now,
 	}
 	known := map[ledger.ID]uint32{}
 	for i := range e.objectives.documents {
 		known[ledger.Identity(&e.objectives.documents[i])] = uint32(i) // nobody has four billion objectives
 	}
-	restored, strange := 0, 0
+	restored := 0
+	var strange []stored
 	for slot, value := range values {
 		if value == nil {
 			s.free = append(s.free, slot)
@@ -120,7 +120,7 @@ func (e *Engine) Restore(ctx context.Context, store *snapshot.Store, values [][]
 		a := takeAccount(r)
 		err := r.Err()
 		if err == nil && a.until < now {
-			s.leaving, s.free = append(s.leaving, snapshot.Change{Slot: slot}), append(s.free, slot)
+			s.closed[slot], s.free = nil, append(s.free, slot)
 			continue
 		}
 		objective, wanted := known[a.id]
@@ -142,12 +142,14 @@ func (e *Engine) Restore(ctx context.Context, store *snapshot.Store, values [][]
 		if wanted {
 			restored++
 		} else {
-			strange++
+			strange = append(strange, stored{a, r.Rest()})
 		}
 	}
+	// Those for which there is no room may still come back at another start.
+	e.objectives.attic.put(strange)
 	e.state.Store(s)
 	if len(values) > 0 {
-		s.logger.Info("budgets go on where they were", zap.Int("accounts", restored), zap.Int("of objectives that are gone", strange))
+		s.logger.Info("budgets go on where they were", zap.Int("accounts", restored), zap.Int("of objectives that are gone", len(strange)))
 	}
 	return nil
 }
@@ -167,14 +169,16 @@ func (e *Engine) keep(ctx context.Context, now int64, telling bool) {
 	}
 	s.savedAt = now
 	changes, numbers, runs := e.changed(s, now)
-	changes = append(changes, s.leaving...)
+	for slot, value := range s.closed {
+		changes = append(changes, snapshot.Change{Slot: slot, Value: value})
+	}
 	if len(changes) == 0 {
 		return
 	}
 	err := s.store.Write(ctx, changes)
 	if err == nil {
 		s.saved.Add(1)
-		s.leaving = nil
+		clear(s.closed)
 		if s.failing {
 			s.failing = false
 			s.logger.Info("the state is saved again")
@@ -223,7 +227,7 @@ func (e *Engine) changed(s *state, now int64) (changes []snapshot.Change, number
 			}
 			a := account{
 				id: e.objectives.ids[key.Objective], group: e.objectives.binder.GroupValues(key.Objective, key.Group),
-				until: now + int64(max(kept, keptWindows*longest(&e.objectives.documents[key.Objective]))),
+				until: until(&e.objectives.documents[key.Objective], now),
 			}
 			value := e.objectives.put(number, key, a.put(nil), e.names)
 			changes = append(changes, snapshot.Change{Slot: s.slot(a.name()), Value: snapshot.Seal(value, 0)})
@@ -237,26 +241,26 @@ func (e *Engine) changed(s *state, now int64) (changes []snapshot.Change, number
 
 func (s *state) slot(name string) int {
 	slot, ok := s.slots[name]
-	if ok {
-		return slot
-	}
-	if last := len(s.free) - 1; last >= 0 {
+	switch last := len(s.free) - 1; {
+	case ok:
+	case last >= 0:
 		slot, s.free = s.free[last], s.free[:last]
-		s.leaving = slices.DeleteFunc(s.leaving, func(c snapshot.Change) bool { return c.Slot == slot })
-	} else {
+	default:
 		slot = s.next
 		s.next++
 	}
 	s.slots[name] = slot
+	delete(s.closed, slot)
 	return slot
 }
 
-func longest(o *openslo.Objective) time.Duration {
+// until is when an account of an objective may go in which something was counted until now.
+func until(o *openslo.Objective, now int64) int64 {
 	window := o.Window
 	for _, c := range o.Conditions {
 		window = max(window, c.Long)
 	}
-	return window
+	return now + int64(max(kept, keptWindows*window))
 }
 
 // put appends who was blamed in an account, and what it has counted.

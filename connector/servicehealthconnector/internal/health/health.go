@@ -133,7 +133,7 @@ type Watch struct {
 	since  int64
 	onset  int64
 
-	// unwell says that there was trouble and that it is not over, though it may have lapsed.
+	// unwell says that there was trouble or silence and that it is not over, though it may have lapsed.
 	unwell bool
 
 	past    past
@@ -239,10 +239,10 @@ func (w *Watch) Known() bool { return w.past.calls >= leastPast && w.past.busy >
 // minute would have been usual, as those show who make them, or 0 if they show nothing. It says whether there is a change to be told.
 func (w *Watch) Close(now int64, expected float64) (Verdict, bool) {
 	current := w.slots[w.next]
-	before, waited := w.state, w.unwell || w.reason == Silence
+	before, waited := w.state, w.unwell
 	v := w.decide(now, expected)
 	// Nobody asks whether what never was unwell is healthy; but who was told of trouble waits to be told that it is over, or lapsed.
-	changed := w.state != before && (w.state.IsBad() || w.reason == Silence || waited)
+	changed := w.state != before && (w.state.IsBad() || waited) || w.reason == Silence && !waited
 	w.learn(current, expected)
 	w.next = (w.next + 1) % kept
 	w.slots[w.next] = slot{}
@@ -262,6 +262,7 @@ func (w *Watch) decide(now int64, expected float64) Verdict {
 	known := w.Known() || w.Limit != (Limit{})
 	switch {
 	case expected >= expectedCalls && w.window(slots).calls == 0 && w.past.isSteady():
+		w.slots = [kept]slot{} // What was before says nothing of those that come next.
 		w.enter(Unknown, Silence, now, now-slots*SlotLength)
 	case known && errors.bad && errors.share >= half:
 		w.enter(Failing, Errors, now, errors.onset(now))
@@ -280,6 +281,8 @@ func (w *Watch) decide(now int64, expected float64) Verdict {
 		}
 	case known && w.window(slots).calls > 0:
 		w.enter(Healthy, None, now, now)
+	case w.window(kept).calls == 0:
+		w.enter(Unknown, None, now, now)
 	}
 	v := w.Verdict()
 	switch w.reason {
@@ -304,7 +307,7 @@ func (w *Watch) enter(s State, r Reason, now, onset int64) {
 	}
 	w.state, w.reason = s, r
 	if s != Unknown || r == Silence {
-		w.unwell = s.IsBad()
+		w.unwell = s != Healthy
 	}
 }
 
@@ -481,6 +484,9 @@ func (w *Watch) learn(current slot, expected float64) {
 	}
 	w.past.add(&w.pending)
 	w.pending = past{}
+	if w.Limit.Duration > 0 {
+		return // It says what is slow.
+	}
 	for i := range levels {
 		w.slowFrom[i] = w.past.slowFrom(&levels[i])
 	}

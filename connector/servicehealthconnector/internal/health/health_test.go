@@ -302,6 +302,49 @@ func TestSilence(t *testing.T) {
 	assert.Equal(t, Healthy, changes[0].State)
 }
 
+func TestWithoutCallsNobodyIsHealthy(t *testing.T) {
+	tr := newTraffic(1)
+	w, now := learned(tr)
+	quiet := *tr
+	quiet.perSlot = 0
+	changes, _ := run(w, &quiet, now, kept-1, 0)
+	assert.Equal(t, Healthy, w.Verdict().State)
+	run(w, &quiet, now, 1, 0)
+	assert.Equal(t, Unknown, w.Verdict().State)
+	more, _ := run(w, tr, now, slots, 0)
+	assert.Equal(t, Healthy, w.Verdict().State)
+	assert.Empty(t, append(changes, more...), "nobody asks")
+	run(w, &quiet, now, kept, 0)
+	changes, _ = run(w, &quiet, now, kept, 600)
+	assert.Len(t, changes, 1, "the caller is back, its calls are not")
+	assert.Equal(t, Silence, changes[0].Reason)
+}
+
+// A circuit breaker makes a caller silent while what it protects from goes on, but for a probe now and then.
+func TestAProbeThatFailsEndsNoSilence(t *testing.T) {
+	for name, failing := range map[string]float64{"after trouble": 1, "out of the blue": 0} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTraffic(1)
+			w, now := learned(tr)
+			tr.failing = failing
+			run(w, tr, now, 6, 600)
+			probe := *tr
+			probe.perSlot, probe.failing = 0, 1
+			run(w, &probe, now, 13, 600)
+			assert.Equal(t, Silence, w.Verdict().Reason)
+			for i := range 120 {
+				probe.perSlot = max(0, i%12-10)
+				run(w, &probe, now, 1, 600)
+				assert.Equal(t, Unknown, w.Verdict().State)
+			}
+			tr.failing = 0
+			changes, _ := run(w, tr, now, 12, 600)
+			assert.Len(t, changes, 1)
+			assert.Equal(t, Healthy, changes[0].State)
+		})
+	}
+}
+
 func TestLimits(t *testing.T) {
 	tr := newTraffic(1)
 	tr.failing = 0.03
@@ -319,6 +362,15 @@ func TestLimits(t *testing.T) {
 	w = &Watch{Limit: Limit{Duration: 1e9, FailureRate: 0.5}}
 	changes, _ = run(w, tr, &now, 60, 0)
 	assert.Empty(t, changes)
+}
+
+func TestALimitStaysWhateverIsLearned(t *testing.T) {
+	tr, now := newTraffic(1), begin
+	w := &Watch{Limit: Limit{Duration: 1e9}}
+	for range 10 * slots {
+		run(w, tr, &now, 1, 0)
+		assert.Equal(t, scale.Upper(scale.Step(1e9)), w.SlowFrom())
+	}
 }
 
 func TestTheLongestLimitCanBeExceeded(t *testing.T) {

@@ -28,7 +28,8 @@ type Shard struct {
 	more  slab[block]
 	index index
 	queue fifo
-	count int
+	// count is the number of records, and size that of their links, too.
+	count, size int
 	// latest is the entry of the trace that was added to last, or 0.
 	latest uint32
 }
@@ -65,6 +66,9 @@ func New() *Shard {
 // Len is the number of span records held.
 func (s *Shard) Len() int { return s.count }
 
+// Size is the number of span records and links held: what memory is needed for.
+func (s *Shard) Size() int { return s.size }
+
 // Add holds record and its links until deadline (nanoseconds), or until the deadline with which the trace's first
 // record came. Deadlines of successive calls must not decrease.
 func (s *Shard) Add(id pcommon.TraceID, record *trace.Record, links []Link, deadline int64) {
@@ -89,6 +93,7 @@ func (s *Shard) Add(id pcommon.TraceID, record *trace.Record, links []Link, dead
 		e.links = node
 	}
 	s.count++
+	s.size += 1 + len(links)
 }
 
 func (s *Shard) entryOf(id pcommon.TraceID, deadline int64) uint32 {
@@ -147,6 +152,7 @@ func (s *Shard) Pop(now int64, taken *Taken) bool {
 	s.popRecords(e, taken)
 	popped.to = len(taken.records)
 	for node := e.links; node != 0; {
+		s.size--
 		n := *s.links.at(node)
 		taken.links = append(taken.links, n.link)
 		s.links.free(node)
@@ -156,6 +162,7 @@ func (s *Shard) Pop(now int64, taken *Taken) bool {
 	popped.behindLinks = len(taken.links)
 	taken.Traces = append(taken.Traces, popped)
 	s.count -= int(e.count)
+	s.size -= int(e.count)
 	s.index.remove(e.hash, at)
 	s.held.free(at)
 	if s.latest == at {

@@ -54,6 +54,20 @@ func TestALinkThatCameTwiceComesOutOnce(t *testing.T) {
 	assert.Equal(t, links[:1], taken.Links(taken.Traces[1]), "another trace has its own")
 }
 
+func TestLinksTakeRoom(t *testing.T) {
+	s := New()
+	links := make([]Link, 64)
+	for i := range links {
+		links[i].Span = uint64(i)
+	}
+	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 1}, links, 10)
+	s.Add(pcommon.TraceID{1}, &trace.Record{ID: 1}, links, 10)
+	assert.Equal(t, 2, s.Len())
+	assert.Equal(t, 2+2*64, s.Size())
+	assert.True(t, s.Pop(10, &Taken{}))
+	assert.Zero(t, s.Size())
+}
+
 // Whatever is held comes out again, once and with what belongs to it, however long traces and lists are.
 func TestAllThatIsHeldComesOut(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))

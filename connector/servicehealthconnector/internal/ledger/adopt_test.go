@@ -59,6 +59,23 @@ func TestABurnWhoseConditionIsGoneIsWithdrawn(t *testing.T) {
 	assert.Equal(t, []Firing{{"page", false}, {"ticket", true}}, readings(l, now)[0].Firing)
 }
 
+// Whoever gets the other severity was not told of the burn.
+func TestABurnOfAnotherSeverityIsAnnouncedToIt(t *testing.T) {
+	page, urgent := alert("page", time.Minute, 5*time.Second, 2), alert("urgent", time.Minute, 5*time.Second, 2)
+	l, now := burning(t, page)
+	withdrawn, _ := l.Adopt([]openslo.Objective{objective(urgent)}, now)
+	require.Len(t, withdrawn, 1)
+	started := l.Evaluate(now)
+	require.Len(t, started, 1)
+	assert.Equal(t, Started, started[0].Kind)
+	assert.Equal(t, []Firing{{"urgent", true}}, readings(l, now)[0].Firing)
+
+	l, now = burning(t, page)
+	l.objectives = []openslo.Objective{objective(urgent)}
+	l = restarted(t, l, now)
+	assert.Len(t, l.Evaluate(now), 1, "also if it changed while no collector ran")
+}
+
 func TestABurnOfAnObjectiveThatIsGoneIsWithdrawnOnce(t *testing.T) {
 	for name, becomes := range map[string][]openslo.Objective{
 		"it is gone":                  {},

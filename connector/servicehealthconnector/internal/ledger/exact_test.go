@@ -248,7 +248,7 @@ func exact(t *testing.T, o openslo.Objective, begin int64, seed uint64) bool {
 				counted := l.AddCounts(Key{}, e.at, e.good, e.bad)
 				ok = ok && assert.Equal(t, !late && !p.isMaintenance(e.at), counted)
 				if late {
-					refused++
+					refused += e.good + e.bad
 				}
 				if counted {
 					p.events = append(p.events, e)

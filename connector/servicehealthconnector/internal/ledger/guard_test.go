@@ -76,6 +76,42 @@ func TestABurnTakesSomePast(t *testing.T) {
 	assert.Equal(t, []string{"page started@1020 since 1003"}, told(t, o, 1000, 1060, sparse), "of little traffic not much of it is asked for")
 }
 
+// As OpenSLO writes them, without an annotation of ours, alerts have one window.
+func TestAnAlertOfOneWindow(t *testing.T) {
+	outage := func(at int64) (uint64, uint64) {
+		if at >= 1200 && at < 1300 {
+			return 0, 10
+		}
+		return 10, 0
+	}
+	for name, o := range map[string]openslo.Objective{
+		"one window":        objective(alert("page", time.Minute, time.Minute, 2)),
+		"two almost as one": objective(alert("page", time.Minute, 59*time.Second, 2)),
+	} {
+		got := told(t, o, 1000, 1500, outage)
+		require.Len(t, got, 2, name)
+		assert.Equal(t, "page started@1211 since 1200", got[0], name)
+		assert.Contains(t, got[1], "page resolved@14", name)
+	}
+	broken := told(t, objective(alert("page", time.Minute, time.Minute, 2)), 1000, 1100, func(int64) (uint64, uint64) { return 0, 10 })
+	assert.Equal(t, []string{"page started@1030 since 1000"}, broken, "half of the window is past enough")
+
+	sparse := objective(alert("page", time.Hour, time.Hour, 2))
+	sparse.Conditions[0].After = 10 * time.Minute
+	rare := func(at int64) (uint64, uint64) {
+		switch {
+		case at%420 != 0:
+			return 0, 0
+		case at >= 20_000:
+			return 0, 1
+		}
+		return 1, 0
+	}
+	got := told(t, sparse, 1000, 30_000, rare)
+	require.Len(t, got, 1, "also where the first of its buckets is seldom filled")
+	assert.Contains(t, got[0], "page started@2")
+}
+
 // A burn that comes and goes is announced once, and what one of two conditions of a severity bridges is no interruption.
 func TestFlappingIsOneBurn(t *testing.T) {
 	flapping := func(at int64) (uint64, uint64) {
@@ -91,6 +127,27 @@ func TestFlappingIsOneBurn(t *testing.T) {
 	got := told(t, objective(fast, slow), 1000, 1400, func(at int64) (uint64, uint64) { return flapping(at + 2) })
 	require.Len(t, got, 2)
 	assert.Contains(t, got[1], " 1 interruptions", "from when on the slow condition burns, it goes on burning")
+}
+
+// Of two policies that share a severity, one may ask for silence at the end.
+func TestTheEndIsToldToWhoAsks(t *testing.T) {
+	silent, asks := alert("page", time.Minute, 20*time.Second, 2), alert("page", 20*time.Second, 5*time.Second, 2)
+	asks.AnnounceResolved = true
+	for _, alerts := range [][]openslo.Alert{{silent, asks}, {asks, silent}} {
+		l, now := burning(t, alerts...)
+		var transitions []Transition
+		for ; now < 1300*second; now += second {
+			l.AddCounts(Key{}, now, 10, 0)
+			transitions = append(transitions, l.Evaluate(now)...)
+		}
+		require.Len(t, transitions, 1)
+		assert.True(t, alerts[transitions[0].Condition].AnnounceResolved)
+
+		l, now = burning(t, alerts...)
+		withdrawn, _ := l.Adopt(nil, now)
+		require.Len(t, withdrawn, 1)
+		assert.True(t, alerts[withdrawn[0].Condition].AnnounceResolved)
+	}
 }
 
 func TestNoDataIsToldToWhoAsks(t *testing.T) {

@@ -25,9 +25,8 @@ type Ledger struct {
 	// inOrder are the accounts in the order in which they were opened.
 	inOrder []*account
 	refused uint64
-	// present is the latest time that was told, in nanoseconds since the epoch, and began the first one for which windows
-	// were asked; 0 before that.
-	present, began int64
+	// present is the latest time that was told, in nanoseconds since the epoch; 0 before that.
+	present int64
 	// since is when accounts that are opened from now on began.
 	since int64
 }
@@ -47,6 +46,8 @@ type plan struct {
 type severity struct {
 	name       string
 	conditions []int
+	// end is a condition whose policy wants to be told that a burn is over, if there is one.
+	end int
 	// silence is the condition by whose windows it is told that there is no data; -1 if nobody wants to be told.
 	silence int
 }
@@ -59,6 +60,8 @@ type account struct {
 	// since is from when on total counts.
 	since int64
 	total burn.Count
+	// began is the first time for which windows were asked since the account was opened; 0 before that.
+	began int64
 	// rest is the part of sampled counts that is less than an event, so that rounding does not add up.
 	rest [2]float64
 	// changed says that something is otherwise than when the account was last put.
@@ -120,10 +123,13 @@ func newPlan(o *openslo.Objective, slack burn.Slack) plan {
 		at := slices.IndexFunc(p.severities, func(s severity) bool { return s.name == c.Severity })
 		if at < 0 {
 			at = len(p.severities)
-			p.severities = append(p.severities, severity{name: c.Severity, silence: -1})
+			p.severities = append(p.severities, severity{name: c.Severity, end: i, silence: -1})
 		}
 		s := &p.severities[at]
 		s.conditions = append(s.conditions, i)
+		if c.AnnounceResolved && !o.Conditions[s.end].AnnounceResolved {
+			s.end = i
+		}
 		if c.AnnounceNoData && (s.silence < 0 || c.Long < o.Conditions[s.silence].Long) {
 			s.silence, p.watched = i, true
 		}
@@ -139,8 +145,12 @@ func (l *Ledger) Begin(now int64) { l.since = now }
 // late, or if count is no number that a sampled event could stand for; then nothing changes but the number of refusals. It is also false
 // in maintenance.
 func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
-	if !(count >= 0 && count <= mostEvents) || l.isLate(at) { // NaN is neither
+	if !(count >= 0 && count <= mostEvents) { // NaN is neither
 		l.refused++
+		return false
+	}
+	if l.isLate(at) {
+		l.refused += uint64(math.Ceil(count - rounding))
 		return false
 	}
 	a := l.account(key)
@@ -148,7 +158,7 @@ func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
 	if !good {
 		side = 1
 	}
-	whole := math.Floor(count + a.rest[side] + rounding)
+	whole := max(0, math.Floor(count+a.rest[side]+rounding))
 	c := burn.Count{Good: uint64(whole)}
 	if !good {
 		c = burn.Count{Bad: uint64(whole)}
@@ -163,8 +173,12 @@ func (l *Ledger) Add(key Key, at int64, good bool, count float64) bool {
 // AddCounts counts many events of one time as Add does. It is false if that came too late, or if there are more than one
 // could believe; and in maintenance. Who calls it sees to it that no time is further ahead of the present than clocks may be.
 func (l *Ledger) AddCounts(key Key, at int64, good, bad uint64) bool {
-	if good > mostEvents || bad > mostEvents || l.isLate(at) {
+	if good > mostEvents || bad > mostEvents {
 		l.refused++
+		return false
+	}
+	if l.isLate(at) {
+		l.refused += good + bad
 		return false
 	}
 	return l.account(key).add(at, burn.Count{Good: good, Bad: bad})
@@ -183,7 +197,7 @@ func (a *account) add(at int64, c burn.Count) bool {
 	return true
 }
 
-// Refused is the number of events that were not counted.
+// Refused is the number of events that were not counted. What is no count is one.
 func (l *Ledger) Refused() uint64 { return l.refused }
 
 func (l *Ledger) account(key Key) *account {
@@ -236,19 +250,18 @@ type Transition struct {
 	Reading       Reading
 }
 
-// Evaluate looks at all windows that end now and returns what changed. Of the conditions of one severity, only the first
-// to start and the last to be resolved are returned: to whom it is announced, it is one burn. They are in the order of their
-// onset, and then of the documents. From one call to the next time must not go back.
+// Evaluate looks at all windows that end now and returns what changed. Of the conditions of one severity, only that the first
+// starts and the last is resolved is returned: to whom it is announced, it is one burn. Its end has a condition whose policy wants to
+// be told of it, if one does. They are in the order of their onset, and then of the documents. From one call to the next time must
+// not go back.
 func (l *Ledger) Evaluate(now int64) []Transition {
 	l.present = max(l.present, now+l.ahead)
-	if l.began == 0 {
-		l.began = now
-	}
 	var transitions []Transition
 	for _, a := range l.inOrder {
 		if a.rests {
 			continue
 		}
+		a.began = cmp.Or(a.began, now)
 		p := &l.plans[a.Objective]
 		for i := range p.severities {
 			transitions = append(transitions, l.burn(a, i, now)...)
@@ -271,7 +284,7 @@ func (l *Ledger) burn(a *account, index int, now int64) []Transition {
 	o, p := &l.objectives[a.Objective], &l.plans[a.Objective]
 	s, e := &p.severities[index], &a.episodes[index]
 	var transitions []Transition
-	firing, last := false, s.conditions[0]
+	firing := false
 	for _, i := range s.conditions {
 		before := a.alerts[i]
 		switch alert := &a.alerts[i]; alert.Step(p.conditions[i], a.meter, now, o.Target) {
@@ -283,9 +296,7 @@ func (l *Ledger) burn(a *account, index int, now int64) []Transition {
 			case !s.burns(a, i):
 				e.interruptions++
 			}
-		case burn.Resolved:
-			last = i
-		case burn.Paused, burn.Unchanged:
+		case burn.Resolved, burn.Paused, burn.Unchanged:
 		}
 		a.changed = a.changed || a.alerts[i] != before
 		firing = firing || a.alerts[i].Firing
@@ -293,7 +304,7 @@ func (l *Ledger) burn(a *account, index int, now int64) []Transition {
 	// Conditions may also have gone with the documents.
 	if e.firing && !firing {
 		e.firing, a.changed = false, true
-		transitions = append(transitions, l.transition(a, Resolved, last, now))
+		transitions = append(transitions, l.transition(a, Resolved, s.end, now))
 	}
 	return transitions
 }
@@ -322,7 +333,7 @@ func (l *Ledger) silence(a *account, index int, now int64) []Transition {
 		e.silent, a.changed = false, true
 		return []Transition{t}
 	}
-	quiet := p.form.Open(max(last, l.began), now)
+	quiet := p.form.Open(max(last, a.began), now)
 	if quiet < c.Short || p.form.IsMaintenance(now) || quiet < c.Long && !a.meter.IsRegular(c, now) {
 		return nil
 	}

@@ -34,6 +34,23 @@ func TestSampledEventsAreExactInTheSum(t *testing.T) {
 	})
 }
 
+// A share of an event may come from anybody. However it rounds, less than nothing is never counted.
+func TestPartsOfEventsNeverTakeAny(t *testing.T) {
+	part := 1 - rounding
+	for range 8 {
+		part = math.Nextafter(part, 0)
+	}
+	for range 16 {
+		l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
+		l.Add(Key{}, 1000*second, true, part)
+		l.Add(Key{}, 1000*second, true, 1)
+		before := readings(l, 1000*second)[0].Total
+		l.Add(Key{}, 1000*second, true, 1e-300)
+		assert.Equal(t, before, readings(l, 1000*second)[0].Total, "%b", part)
+		part = math.Nextafter(part, 1)
+	}
+}
+
 func TestTenTenthsAreAnEvent(t *testing.T) {
 	l := New([]openslo.Objective{objective(alert("page", time.Minute, 5*time.Second, 2))}, slack)
 	for range 10_000 {
@@ -50,7 +67,12 @@ func TestEventsThatComeTooLateAreRefused(t *testing.T) {
 	assert.True(t, l.Add(Key{}, 940*second, true, 0))
 	assert.False(t, l.Add(Key{}, 940*second-1, false, 1))
 	assert.False(t, l.AddCounts(Key{}, 900*second, 0, 5))
-	assert.Equal(t, uint64(2), l.Refused())
+	assert.Equal(t, uint64(6), l.Refused())
+	assert.False(t, l.Add(Key{}, 900*second, true, 10), "events of one time come as one")
+	assert.False(t, l.Add(Key{}, 900*second, true, 0.5))
+	assert.Equal(t, uint64(17), l.Refused())
+	assert.False(t, l.AddCounts(Key{}, 1000*second, 1<<63, 0))
+	assert.Equal(t, uint64(18), l.Refused())
 	l.Each(1000*second, func(r Reading) { assert.Equal(t, burn.Count{Good: 1}, r.Total) })
 }
 

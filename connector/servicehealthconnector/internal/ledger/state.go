@@ -53,7 +53,7 @@ func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
 		return 0, errOpen
 	}
 	p, a := &l.plans[key.Objective], l.newAccount(key)
-	a.since = r.Time()
+	a.since = min(r.Time(), present)
 	a.total = burn.Count{Good: r.Uint(), Bad: r.Uint()}
 	a.rest = [2]float64{r.Float(), r.Float()}
 	for _, rest := range a.rest {
@@ -62,27 +62,41 @@ func (l *Ledger) Take(key Key, r *snapshot.Reader, present int64) (int, error) {
 		}
 	}
 	a.meter.Take(r, present+int64(l.slack.Ahead))
+	taken := make([]bool, len(p.conditions))
 	for range r.Len() {
 		var alert burn.Alert
 		long, short, rate := r.Time(), r.Time(), r.Float()
 		alert.Take(r)
+		// Conditions that differ in nothing else but their guards are told apart by their order.
 		for i, c := range p.conditions {
-			if int64(c.Long) == long && int64(c.Short) == short && c.Rate == rate {
-				a.alerts[i] = alert
+			if !taken[i] && int64(c.Long) == long && int64(c.Short) == short && c.Rate == rate {
+				a.alerts[i], taken[i] = alert, true
+				break
 			}
 		}
 	}
 	for range r.Len() {
 		name := r.Text()
-		e := episode{firing: r.Bool(), onset: r.Time(), interruptions: r.Uint(), silent: r.Bool(), since: r.Time()}
+		e := episode{
+			firing: r.Bool(), onset: min(r.Time(), present), interruptions: r.Uint(), silent: r.Bool(), since: min(r.Time(), a.meter.Latest()),
+		}
 		for i := range p.severities {
 			if p.severities[i].name == name {
+				e.silent = e.silent && p.severities[i].silence >= 0
 				a.episodes[i] = e
 			}
 		}
 	}
 	if err := r.Err(); err != nil {
 		return 0, err
+	}
+	for i, s := range p.severities {
+		for _, c := range s.conditions {
+			// A burn that was announced to another severity has yet to start for this one.
+			if a.alerts[c].Firing && !a.episodes[i].firing {
+				a.alerts[c] = burn.Alert{}
+			}
+		}
 	}
 	l.open(a)
 	return len(l.inOrder) - 1, nil

@@ -71,9 +71,12 @@ func TestARestartChangesNothing(t *testing.T) {
 			require.Equal(t, want, got, "seed %d at %d", seed, now/second)
 			transitions += len(want)
 			if random.IntN(50) == 0 {
-				began, present, refused := other.began, other.present, other.refused
-				other = restarted(t, other, now)
-				other.began, other.present, other.refused = began, present, refused
+				before := other
+				other = restarted(t, before, now)
+				other.present, other.refused = before.present, before.refused
+				for i, a := range before.inOrder {
+					other.inOrder[i].began = a.began
+				}
 				// Time stood still for what was about to happen, since nobody knows how long it did.
 				for _, a := range one.inOrder {
 					for i := range a.alerts {
@@ -88,6 +91,46 @@ func TestARestartChangesNothing(t *testing.T) {
 		require.Equal(t, want, got, "seed %d", seed)
 		assert.Positive(t, transitions)
 	}
+}
+
+// Conditions may differ in nothing but for how long they wait, or in the guard.
+func TestConditionsOfTheSameWindowsKeepTheirOwnState(t *testing.T) {
+	page, ticket := alert("page", time.Minute, 5*time.Second, 2), alert("ticket", time.Minute, 5*time.Second, 2)
+	ticket.After = time.Hour
+	for _, alerts := range [][]openslo.Alert{{page, ticket}, {ticket, page}} {
+		l, now := burning(t, alerts...)
+		l = restarted(t, l, now)
+		assert.Empty(t, l.Evaluate(now))
+		for _, f := range readings(l, now)[0].Firing {
+			assert.Equal(t, f.Severity == "page", f.Firing)
+		}
+		other := objective(alerts...)
+		other.Target = 0.8
+		withdrawn, _ := l.Adopt([]openslo.Objective{other}, now)
+		assert.Empty(t, withdrawn)
+		assert.Empty(t, l.Evaluate(now))
+	}
+}
+
+// The clock may have been wrong before.
+func TestNothingInAStateIsLaterThanThePresent(t *testing.T) {
+	asks := alert("page", time.Minute, 10*time.Second, 2)
+	asks.AnnounceNoData = true
+	l, now := burning(t, asks)
+	l.inOrder[0].since = now
+	for ; !l.inOrder[0].episodes[0].silent; now += second {
+		l.Evaluate(now)
+	}
+	present := 500 * second
+	again := restarted(t, l, present)
+	assert.Equal(t, present, readings(again, present)[0].Since)
+	assert.Empty(t, again.Evaluate(present))
+	present += again.slack.Ahead.Nanoseconds() + second
+	again.Add(Key{}, present, true, 1)
+	told := again.Evaluate(present)
+	require.Len(t, told, 1)
+	assert.Equal(t, DataBack, told[0].Kind)
+	assert.LessOrEqual(t, again.inOrder[0].episodes[0].onset, present)
 }
 
 func TestWhatIsCountedKeepsItsIdentity(t *testing.T) {

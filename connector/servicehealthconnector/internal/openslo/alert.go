@@ -40,9 +40,12 @@ func references[T any](m *mapping, list, key, kind string, read func(*mapping) T
 	var found []reference[T]
 	for _, each := range m.list(list) {
 		if each.node.Kind == yaml.ScalarNode && each.node.Tag == "!!str" {
-			if name := each.node.Value; checkName(name) != nil {
+			switch name := each.node.Value; {
+			case name == "":
+				m.refuse(each.at, "is empty")
+			case checkName(name) != nil:
 				m.refuse(each.at, "%q %s", shorten(name), checkName(name))
-			} else {
+			default:
 				found = append(found, reference[T]{name: name, at: each.at})
 			}
 			continue

@@ -35,6 +35,7 @@
 //     there is no display name.
 //   - An SLI, AlertPolicy or AlertCondition that nothing refers to is refused, for it looks as if it measured or alerted. A
 //     Service, DataSource or AlertNotificationTarget only describes what there is, and may stand alone.
+//   - The AlertNotificationTargets of a policy go along with the events: delivery is the business of who receives these.
 //   - A burn rate that not even an outage of everything reaches, 1 / (1 − target), is refused, also as one of the default
 //     pairs.
 //

@@ -87,7 +87,11 @@ type Started struct {
 	Change   *Change
 	Traces   []pcommon.TraceID
 	Runbook  string
+	Targets  []Target
 }
+
+// Target is whom the objective's policies want to be told. To tell them is up to whoever receives the event.
+type Target struct{ Name, Kind string }
 
 // Resolved is a burn that is over.
 type Resolved struct {
@@ -100,6 +104,7 @@ type Resolved struct {
 	Onset, Now    time.Time
 	// Withdrawn says that nobody looks at the burn any more, since its document was changed.
 	Withdrawn bool
+	Targets   []Target
 }
 
 // NoData says that nothing is measured any more, or again.
@@ -107,7 +112,10 @@ type NoData struct {
 	Objective
 	Severity string
 	Back     bool
-	Runbook  string
+	// Withdrawn says that nobody looks any more whether it is back, since its document was changed.
+	Withdrawn bool
+	Runbook   string
+	Targets   []Target
 	// Last is when the last event was, before there were no more.
 	Last, Now time.Time
 }
@@ -290,6 +298,7 @@ func (e *Events) BurnStarted(s Started) {
 	putLearning(a, s.Learning)
 	putChange(a, s.Change)
 	putTraces(a, "slo.bad_events.trace_ids", s.Traces)
+	putTargets(a, s.Targets)
 	putUnlessEmpty(a, "url.runbook", s.Runbook)
 }
 
@@ -318,6 +327,7 @@ func (e *Events) BurnResolved(r Resolved) {
 	a.PutStr("slo.burn.onset", clock(r.Onset))
 	a.PutDouble("slo.burn.duration", r.Now.Sub(r.Onset).Seconds())
 	a.PutInt("slo.burn.interruptions", int64(r.Interruptions))
+	putTargets(a, r.Targets)
 	if r.Withdrawn {
 		a.PutBool("slo.burn.withdrawn", true)
 	}
@@ -333,14 +343,22 @@ func (e *Events) NoData(n NoData) {
 		n.Name, n.Service, n.Last.UTC().Format("15:04:05"))
 	if n.Back {
 		name, severity = "slo.no_data.resolved", plog.SeverityNumberInfo
-		body = fmt.Sprintf("%s of %s is measured again, after %s without any data.", n.Name, n.Service, round(n.Now.Sub(n.Last)))
+		form := "%s of %s is measured again, after %s without any data."
+		if n.Withdrawn {
+			form = "%s of %s is defined in another way now, or no more; nothing was measured of it for %s."
+		}
+		body = fmt.Sprintf(form, n.Name, n.Service, round(n.Now.Sub(n.Last)))
 	}
 	a := e.add(name, n.Now, severity, body)
 	putObjective(a, n.Objective)
 	a.PutStr("severity", n.Severity)
 	a.PutStr("slo.no_data.onset", clock(n.Last))
+	putTargets(a, n.Targets)
 	if n.Back {
 		a.PutDouble("slo.no_data.duration", n.Now.Sub(n.Last).Seconds())
+		if n.Withdrawn {
+			a.PutBool("slo.no_data.withdrawn", true)
+		}
 	} else {
 		putUnlessEmpty(a, "url.runbook", n.Runbook)
 	}
@@ -435,6 +453,17 @@ func putChange(a pcommon.Map, c *Change) {
 		a.PutStr("change.kind", what)
 		a.PutStr("change.service.name", c.Service.Name)
 		a.PutStr("change.time", clock(c.At))
+	}
+}
+
+func putTargets(a pcommon.Map, targets []Target) {
+	if len(targets) == 0 {
+		return
+	}
+	name, kind := a.PutEmptySlice("slo.notification_targets.name"), a.PutEmptySlice("slo.notification_targets.kind")
+	for _, t := range targets {
+		name.AppendEmpty().SetStr(t.Name)
+		kind.AppendEmpty().SetStr(t.Kind)
 	}
 }
 

@@ -174,7 +174,7 @@ func (m *Metrics) Dependency(key dependency.Key, s *dependency.Series, table *na
 	}
 	calls := m.sum(dependencyCalls)
 	calls.SetStartTimestamp(pcommon.Timestamp(s.Start))
-	calls.SetIntValue(int64(math.Round(s.Calls)))
+	calls.SetIntValue(s.Whole())
 	put(calls.Attributes())
 	for _, side := range []struct {
 		name string

@@ -78,7 +78,7 @@ func (g *ServiceGraph) Add(key dependency.Key, s *dependency.Series, table *name
 	if share, ok := s.Share.(*graphShare); ok {
 		g.sums[share.of.key] = share.of // Also after the callee, who was a peer, has become a service.
 	}
-	counts := graphCounts{calls: s.Calls}
+	counts := graphCounts{calls: float64(s.Whole())} // Whose sum is that of dependency.calls.
 	counts.client.add(&s.Caller)
 	if key.Type == dependency.Database {
 		counts.server.add(&s.Caller) // Its dashboards expect the one span of a query on both sides.

@@ -1,4 +1,5 @@
-// Package scale sorts durations into steps, four to an octave: within 19 %, which is far less than what makes a call slow.
+// Package scale sorts durations into steps, four of equal length to an octave: within 25 %, which is less than
+// what makes a call slow.
 package scale
 
 import "math/bits"

@@ -52,7 +52,7 @@ const (
 	Past Outcome = "past"
 	// Stale is not after the last point of its series: it came twice, or too late.
 	Stale Outcome = "out_of_order"
-	// Overlapping began before the last point did: two senders share one series.
+	// Overlapping began before the last point did, or at almost the same time with less: two senders share one series.
 	Overlapping Outcome = "overlapping"
 	// Recut has buckets that can't be compared with those of the last point.
 	Recut Outcome = "buckets_changed"
@@ -95,6 +95,9 @@ func (s *Store) Begin(now int64) {
 // Add takes the next point of a series, which comes now, and returns what it counts over and above the last one. A counter that
 // falls has begun anew, as has one with a later start: then the point counts in full. Anything but [Counted] counts nothing.
 func (s *Store) Add(key Key, p Point, now int64) (Increase, Outcome) {
+	if p.Start > p.At {
+		p.Start = 0 // Taken for true, it would make all later points with the right one overlap.
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.last[key]
@@ -104,9 +107,13 @@ func (s *Store) Add(key Key, p Point, now int64) (Increase, Outcome) {
 	if p.At <= l.At {
 		return Increase{}, Stale
 	}
+	total := p.Total.minus(l.Total)
 	// A start at the point's own time says that it is not known.
-	isNew := p.Start > l.Start+jitter && p.Start < p.At && l.Start != 0
-	if p.Start != 0 && p.Start < l.Start-jitter {
+	isKnown := p.Start != 0 && p.Start < p.At && l.Start != 0
+	isNew := isKnown && p.Start > l.Start+jitter
+	// Who begins anew has a start that is later by more, and who is not exact does not fall.
+	isTwin := isKnown && !isNew && p.Start != l.Start && total < 0
+	if isTwin || p.Start != 0 && p.Start < l.Start-jitter {
 		return Increase{}, Overlapping
 	}
 	before := l.Point
@@ -114,7 +121,6 @@ func (s *Store) Add(key Key, p Point, now int64) (Increase, Outcome) {
 	if p.Start == 0 {
 		l.Start = before.Start
 	}
-	total := p.Total.minus(before.Total)
 	switch {
 	case isNew || total < 0:
 		return Increase{p.Total.Float(), p.Good.Float()}, Counted

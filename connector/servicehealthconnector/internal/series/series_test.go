@@ -35,6 +35,10 @@ func TestAdd(t *testing.T) {
 		p.Cut = at
 		return p
 	}
+	later := func(p Point) Point {
+		p.Start += jitter / 2
+		return p
+	}
 	type step struct {
 		point   Point
 		want    Increase
@@ -64,6 +68,20 @@ func TestAdd(t *testing.T) {
 			{Point{Start: 101 * second, At: 130 * second, Total: Amount{Whole: 8}}, Increase{Total: 1}, Counted},
 		},
 		"two senders": {{point(105, 110, 10, 9), Increase{10, 9}, Counted}, {point(102, 111, 500, 400), nothing, Overlapping}, {point(105, 120, 12, 10), Increase{2, 1}, Counted}},
+		"two senders that began within a second": {
+			{point(101, 110, 1000, 900), Increase{1000, 900}, Counted},
+			{later(point(101, 111, 10, 9)), nothing, Overlapping},
+			{point(101, 120, 1010, 905), Increase{10, 5}, Counted},
+			{later(point(101, 121, 12, 10)), nothing, Overlapping},
+			{point(101, 130, 1011, 905), Increase{1, 0}, Counted},
+		},
+		"start is after the point": {
+			{point(5000, 110, 10, 9), nothing, Past},
+			{point(105, 120, 12, 10), Increase{2, 1}, Counted},
+			{point(1<<33, 130, 13, 11), Increase{1, 1}, Counted},
+			{point(105, 140, 15, 12), Increase{2, 1}, Counted},
+			{point(145, 150, 20, 20), Increase{20, 20}, Counted},
+		},
 		"other buckets": {
 			{cut(point(101, 110, 10, 9), 0.5), Increase{10, 9}, Counted},
 			{cut(point(101, 120, 20, 11), 0.4), nothing, Recut},

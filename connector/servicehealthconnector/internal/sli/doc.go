@@ -11,5 +11,6 @@
 //
 // OTTL puts most values that it reads onto the heap. A collector asks each item all objectives of its service, so what
 // nearly all indicators consist of, comparisons of an item's fields and attributes with constants, is evaluated here without
-// that. Whatever these comparisons do not know is left to OTTL, so that the answer is always OTTL's.
+// that. Whatever these comparisons do not know is left to OTTL, so that the answer is always OTTL's. In one case it is not: a
+// value that is value_double or value_int alone is the point's number, of whichever type.
 package sli

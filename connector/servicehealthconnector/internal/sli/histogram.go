@@ -144,7 +144,8 @@ func halve(low, high side, zeroes uint64, zero, threshold float64) (s halves, to
 	highBefore, highAt, highAfter, okHigh := around(high.BucketCounts(), k-int(high.Offset()))
 	lows, highs := lowBefore+lowAt+lowAfter, highBefore+highAt+highAfter
 	total = lows + zeroes + highs
-	if !okLow || !okHigh || total > math.MaxInt64 {
+	// Two of them do not overflow, but three may.
+	if !okLow || !okHigh || lows+zeroes > math.MaxInt64 || total > math.MaxInt64 {
 		return halves{}, 0, false
 	}
 	switch {

@@ -85,6 +85,12 @@ func TestWrongHistograms(t *testing.T) {
 		"overflow": func(h pmetric.ExponentialHistogramDataPoint) {
 			h.Negative().BucketCounts().FromRaw([]uint64{math.MaxInt64})
 		},
+		"all around": func(h pmetric.ExponentialHistogramDataPoint) {
+			h.Negative().BucketCounts().FromRaw([]uint64{math.MaxInt64})
+			h.Positive().BucketCounts().FromRaw([]uint64{math.MaxInt64})
+			h.SetZeroCount(math.MaxInt64)
+			h.SetCount(math.MaxInt64 - 2) // what they add up to in 64 bits
+		},
 	} {
 		assert.Equal(t, ErrMalformed, exponential(change), name)
 	}

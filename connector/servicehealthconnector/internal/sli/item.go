@@ -26,6 +26,8 @@ type vocabulary struct {
 	// own is the prefix that a path may have.
 	own    string
 	fields map[string]place
+	// values may be named as a whole value only.
+	values map[string]place
 	// enums are OTTL's names of numbers, as far as they occur in plain conditions.
 	enums map[string]int64
 }
@@ -82,7 +84,12 @@ type pointItem struct {
 	*ottldatapoint.TransformContext
 }
 
-var ofPoints = &vocabulary{own: "datapoint.", fields: map[string]place{"metric.name": metricName}}
+// A point has one number, and its sender chooses of which type. To OTTL that of the other type is 0, which would make every point
+// of a sender a good, or a bad one.
+var ofPoints = &vocabulary{
+	own: "datapoint.", fields: map[string]place{"metric.name": metricName},
+	values: map[string]place{"value_double": pointValue, "value_int": pointValue},
+}
 
 func (p pointItem) attributes() pcommon.Map {
 	switch point := p.GetDataPoint().(type) {
@@ -101,7 +108,20 @@ func (p pointItem) attributes() pcommon.Map {
 
 func (p pointItem) resource() pcommon.Map { return p.GetResource().Attributes() }
 
-func (p pointItem) field(place) datum { return text(p.GetMetric().Name()) }
+func (p pointItem) field(at place) datum {
+	if at == metricName {
+		return text(p.GetMetric().Name())
+	}
+	point, ok := p.GetDataPoint().(pmetric.NumberDataPoint)
+	switch {
+	case !ok:
+		return datum{}
+	case point.ValueType() == pmetric.NumberDataPointValueTypeInt:
+		return whole(point.IntValue())
+	default:
+		return datum{kind: isBroken, broken: point.DoubleValue()}
+	}
+}
 
 type recordItem struct{ *ottllog.TransformContext }
 

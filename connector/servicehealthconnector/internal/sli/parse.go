@@ -31,6 +31,11 @@ func (v *vocabulary) parsePlainValue(text string) *operand {
 	if !ok {
 		return nil
 	}
+	if len(tokens) == 1 {
+		if at, ok := v.values[strings.TrimPrefix(tokens[0], v.own)]; ok {
+			return &operand{place: at}
+		}
+	}
 	p := &plainParser{vocabulary: v, tokens: tokens}
 	value, ok := p.operand()
 	if !ok || len(p.tokens) > 0 {
@@ -215,6 +220,6 @@ func number(word string) (operand, bool) {
 		value, err := strconv.ParseFloat(word, 64)
 		return operand{is: datum{kind: isBroken, broken: value}}, err == nil
 	}
-	value, err := strconv.ParseInt(word, 10, 64)
+	value, err := strconv.ParseInt(word, 0, 64) // A leading 0 makes it octal, as in OTTL.
 	return operand{is: datum{kind: isWhole, whole: value}}, err == nil
 }

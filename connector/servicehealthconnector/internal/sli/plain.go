@@ -142,6 +142,7 @@ const (
 	statusMessage
 	elapsed // end_time - start_time
 	metricName
+	pointValue
 	severityNumber
 	severityText
 	eventName

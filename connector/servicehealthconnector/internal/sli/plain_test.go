@@ -17,7 +17,7 @@ var plainly = []string{
 	`kind == SPAN_KIND_SERVER`, `SPAN_KIND_SERVER == kind`, `kind == 2`, `kind != 2.0`, `kind.string == "Server"`,
 	`span.kind == SPAN_KIND_CONSUMER`, `status.code != STATUS_CODE_ERROR`, `status.message == ""`, `name > "POST"`, `span.name == "GET"`,
 	`attributes["text"] == "b"`, `attributes["text"] <= "a"`, `attributes["text"] != nil`, `attributes["text"] < 5`, `attributes["text"] != 5`,
-	`attributes["whole"] < 500`, `attributes["whole"] >= 500.5`, `attributes["whole"] == "500"`, `attributes["broken"] > 1`,
+	`attributes["whole"] < 500`, `attributes["whole"] == 0764`, `attributes["whole"] >= 500.5`, `attributes["whole"] == "500"`, `attributes["broken"] > 1`,
 	`attributes["broken"] == 1.5`, `attributes["broken"] <= attributes["whole"]`, `attributes["yes"] == true`, `attributes["yes"] > false`,
 	`attributes["missing"] == nil`, `attributes["missing"] != nil`, `attributes["missing"] < 5`, `attributes["missing"] != 5`,
 	`attributes["missing"] <= nil`, `attributes["missing"] < nil`, `attributes["nan"] == attributes["nan"]`, `attributes["nan"] != 1`,

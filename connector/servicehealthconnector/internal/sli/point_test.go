@@ -223,6 +223,27 @@ func TestRaw(t *testing.T) {
 	assert.EqualError(t, err, "slo.yaml:7: `spec.condition`: objective \"o\": raw is for metrics and logs: a span is good or bad as a whole")
 }
 
+// It is the sender who chooses the type of a point's number.
+func TestTheValueOfAPointIsOfEitherType(t *testing.T) {
+	counter := pmetric.NewMetric()
+	whole := counter.SetEmptyGauge().DataPoints().AppendEmpty()
+	whole.SetIntValue(1)
+	for _, text := range []string{"value_double", "value_int", "datapoint.value_double"} {
+		raw := compiled(t, objective("o", onMetrics(openslo.Indicator{Raw: expression(text)}))).Points(front)[0]
+		least := openslo.Indicator{Value: expression(text), Op: openslo.GreaterOrEqual, Threshold: 0.5}
+		threshold := compiled(t, objective("o", onMetrics(least))).Points(front)[0]
+		for _, p := range []*Point{raw, threshold} {
+			for _, tctx := range []*ottldatapoint.TransformContext{pointOf(t, counter, whole), gaugeOf(t, "m", 1)} {
+				m, _, err := p.Judge(t.Context(), tctx)
+				require.NoError(t, err, text)
+				assert.InDelta(t, 1, m.Share, 0, text)
+			}
+			_, _, err := p.Judge(t.Context(), histogramOf(t, []float64{1}, 1, 2))
+			assert.Equal(t, ErrNoNumber, err, text)
+		}
+	}
+}
+
 // The same telemetry has the same verdicts whenever it is asked.
 func TestFunctionsThatSaySomethingElseEachTime(t *testing.T) {
 	for _, signal := range []openslo.Signal{openslo.Traces, openslo.Metrics, openslo.Logs} {

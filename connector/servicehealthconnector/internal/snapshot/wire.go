@@ -53,6 +53,9 @@ func NewReader(b []byte) *Reader { return &Reader{rest: b} }
 // Err is the first error.
 func (r *Reader) Err() error { return r.err }
 
+// Rest is what has not been read yet.
+func (r *Reader) Rest() []byte { return r.rest }
+
 // Refuse ends reading with an error.
 func (r *Reader) Refuse(err error) {
 	if r.err == nil {
