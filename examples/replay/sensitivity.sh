@@ -68,6 +68,9 @@ evidence/finding.go prior
 evidence/finding.go mostRestless
 diagnosis/diagnosis.go certain
 diagnosis/diagnosis.go byCaller
+diagnosis/diagnosis.go byStrain
+gauge/gauge.go steady
+gauge/gauge.go leastPoints
 diagnosis/diagnosis.go perHour
 diagnosis/diagnosis.go sticky
 diagnosis/diagnosis.go clear
