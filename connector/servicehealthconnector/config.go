@@ -227,15 +227,21 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("`%s` must be greater than zero", key))
 		}
 	}
-	positive("trace_window", c.TraceWindow > 0)
+	// A number without a unit is taken for nanoseconds by the time it comes here.
+	lasts := func(key string, d time.Duration) {
+		if d < time.Millisecond {
+			errs = append(errs, fmt.Errorf("`%s` must be a millisecond or more, not %s; a duration has a unit, such as 10s", key, d))
+		}
+	}
+	lasts("trace_window", c.TraceWindow)
+	lasts("flush_interval", c.FlushInterval)
+	lasts("dependencies.silence", c.Dependencies.Silence)
+	lasts("slo.late", c.SLO.Late)
+	lasts("slo.snapshot_interval", c.SLO.SnapshotInterval)
 	positive("max_spans", c.MaxSpans > 0)
 	positive("dependencies.max_edges", c.Dependencies.MaxEdges > 0)
 	positive("dependencies.max_edges_per_caller", c.Dependencies.MaxEdgesPerCaller > 0)
-	positive("dependencies.silence", c.Dependencies.Silence > 0)
-	positive("slo.late", c.SLO.Late > 0)
 	positive("slo.max_series", c.SLO.MaxSeries > 0)
-	positive("slo.snapshot_interval", c.SLO.SnapshotInterval > 0)
-	positive("flush_interval", c.FlushInterval > 0)
 	if c.SLO.ReloadInterval < 0 || c.SLO.ReloadInterval > 0 && c.SLO.ReloadInterval < time.Second {
 		errs = append(errs, errors.New("`slo.reload_interval` must be a second or more, or 0 for never"))
 	}

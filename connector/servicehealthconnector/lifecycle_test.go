@@ -254,13 +254,13 @@ func TestMetricsCanBeTurnedOff(t *testing.T) {
 
 func TestWrongConfigurationIsRefusedByItsKey(t *testing.T) {
 	for want, set := range map[string]func(*Config){
-		"`trace_window` must be greater than zero":           func(c *Config) { c.TraceWindow = 0 },
-		"`max_spans` must be greater than zero":              func(c *Config) { c.MaxSpans = -1 },
-		"`dependencies.max_edges` must be greater than zero": func(c *Config) { c.Dependencies.MaxEdges = 0 },
-		"`slo.late` must be greater than zero":               func(c *Config) { c.SLO.Late = 0 },
-		"`flush_interval` must be greater than zero":         func(c *Config) { c.FlushInterval = 0 },
-		"`clock` must be \"wall\" or \"event\"":              func(c *Config) { c.Clock = "sundial" },
-		"there is no metric \"slo.magic\"":                   func(c *Config) { c.Metrics = map[string]MetricConfig{"slo.magic": {}} },
+		"`trace_window` must be a millisecond or more, not 10ns; a duration has a unit": func(c *Config) { c.TraceWindow = 10 },
+		"`max_spans` must be greater than zero":                                         func(c *Config) { c.MaxSpans = -1 },
+		"`dependencies.max_edges` must be greater than zero":                            func(c *Config) { c.Dependencies.MaxEdges = 0 },
+		"`slo.late` must be a millisecond or more":                                      func(c *Config) { c.SLO.Late = 0 },
+		"`flush_interval` must be a millisecond or more":                                func(c *Config) { c.FlushInterval = 0 },
+		"`clock` must be \"wall\" or \"event\"":                                         func(c *Config) { c.Clock = "sundial" },
+		"there is no metric \"slo.magic\"":                                              func(c *Config) { c.Metrics = map[string]MetricConfig{"slo.magic": {}} },
 		"`dependencies.limits[0].duration` must be less than 1h2m38.": func(c *Config) {
 			c.Dependencies.Limits = []LimitConfig{{Duration: 63 * time.Minute}}
 		},

@@ -177,7 +177,7 @@ func (ds *dependencies) change(
 	changed := report.Changed{
 		Edge: edge, Now: time.Unix(0, now), Onset: time.Unix(0, verdict.Onset),
 		State: verdict.State, Previous: before.State, Reason: verdict.Reason,
-		Share: verdict.Share, Past: verdict.Past, Slow: time.Duration(verdict.Slow),
+		Share: verdict.Share, Past: verdict.Past, Limited: verdict.Limited, Slow: time.Duration(verdict.Slow),
 	}
 	if !verdict.State.IsBad() && verdict.Reason != health.Silence {
 		return changed

@@ -177,8 +177,9 @@ type Verdict struct {
 	Reason Reason
 	// Since is when it came into this state, and Onset when what led to it was first seen, in nanoseconds since the epoch.
 	Since, Onset int64
-	// Share is the share of bad calls in the window that decided, and Past what it used to be.
+	// Share is the share of bad calls in the window that decided, and Past what it used to be or, if Limited, what a limit allows.
 	Share, Past float64
+	Limited     bool
 	// Slow is the duration in nanoseconds beyond which calls are slow.
 	Slow int64
 }
@@ -287,9 +288,9 @@ func (w *Watch) decide(now int64, expected float64) Verdict {
 	v := w.Verdict()
 	switch w.reason {
 	case Errors:
-		v.Share, v.Past = errors.share, errors.past
+		v.Share, v.Past, v.Limited = errors.share, errors.past, w.Limit.FailureRate > 0
 	case Latency:
-		v.Share, v.Past, v.Slow = latency.share, latency.past, latency.slow
+		v.Share, v.Past, v.Slow, v.Limited = latency.share, latency.past, latency.slow, w.Limit.Duration > 0
 	default:
 	}
 	return v

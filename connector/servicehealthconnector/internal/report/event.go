@@ -169,8 +169,10 @@ type Changed struct {
 	Reason          health.Reason
 	Origin          Origin
 	Onset, Now      time.Time
-	// Share is the share of calls that fail or are slow, and Past what it used to be; Slow is from when on a call is slow.
+	// Share is the share of calls that fail or are slow, and Past what it used to be or, if Limited, what a limit allows; Slow is from
+	// when on a call is slow.
 	Share, Past float64
+	Limited     bool
 	Slow        time.Duration
 	Suspects    []Suspect
 	// Learning says that what is usual is not known yet.
@@ -204,7 +206,11 @@ func (e *Events) StateChanged(c Changed, table *names.Table) {
 	a.PutStr("dependency.onset", clock(c.Onset))
 	if c.Reason != health.Silence {
 		a.PutDouble("dependency.bad_share", c.Share)
-		a.PutDouble("dependency.past_bad_share", c.Past)
+		if c.Limited {
+			a.PutDouble("dependency.allowed_bad_share", c.Past)
+		} else {
+			a.PutDouble("dependency.past_bad_share", c.Past)
+		}
 	}
 	putSuspects(a, c.Suspects)
 	putLearning(a, c.Learning)
@@ -232,9 +238,9 @@ func (c *Changed) sentence(table *names.Table) string {
 		fmt.Fprintf(&b, "%s have stopped coming, since %s.", what, since)
 		return b.String()
 	case health.Latency:
-		fmt.Fprintf(&b, "%s are slow: %s take longer than %s (before: %s), since %s", what, percent(c.Share), rough(c.Slow), percent(c.Past), since)
+		fmt.Fprintf(&b, "%s are slow: %s take longer than %s (%s), since %s", what, percent(c.Share), rough(c.Slow), c.measure(), since)
 	default:
-		fmt.Fprintf(&b, "%s fail: %s of them (before: %s), since %s", what, percent(c.Share), percent(c.Past), since)
+		fmt.Fprintf(&b, "%s fail: %s of them (%s), since %s", what, percent(c.Share), c.measure(), since)
 	}
 	if len(c.Suspects) > 0 {
 		fmt.Fprintf(&b, "; the likely cause is %s (%s): %s", c.Suspects[0].Name, c.Suspects[0].Layer, phrase(c.Suspects[0]))
@@ -242,6 +248,14 @@ func (c *Changed) sentence(table *names.Table) string {
 	b.WriteString(".")
 	writeChange(&b, c.Change)
 	return b.String()
+}
+
+// measure is what the share of bad calls is compared with.
+func (c *Changed) measure() string {
+	if c.Limited {
+		return "the limit: " + percent(c.Past)
+	}
+	return "before: " + percent(c.Past)
 }
 
 // rough writes a duration with two digits.
@@ -402,7 +416,7 @@ func phrase(s Suspect) string {
 		return s.Seen.String() + ", since " + s.Since.UTC().Format("15:04:05") + strain(&s.Strain)
 	}
 	if s.Operation == "" {
-		return fmt.Sprintf("none of the bad calls says more, since %s", s.Since.UTC().Format("15:04:05"))
+		return fmt.Sprintf("the bad calls end at it, and say no more, since %s", s.Since.UTC().Format("15:04:05"))
 	}
 	return fmt.Sprintf("%s of the bad events %s, since %s", percent(s.Share), seen(s), s.Since.UTC().Format("15:04:05"))
 }
