@@ -27,6 +27,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/metadata"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/storagetest"
 )
 
 // memory is a storage extension that outlives a connector.
@@ -35,7 +36,7 @@ type memory struct {
 	component.ShutdownFunc
 
 	mu     sync.Mutex
-	values map[string][]byte
+	values storagetest.Client
 	full   bool
 	closed int
 }
@@ -65,7 +66,7 @@ func (m *memory) Delete(ctx context.Context, key string) error {
 	return m.Batch(ctx, storage.DeleteOperation(key))
 }
 
-func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
+func (m *memory) Batch(ctx context.Context, ops ...*storage.Operation) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, op := range ops {
@@ -73,17 +74,7 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 			return errFull
 		}
 	}
-	for _, op := range ops {
-		switch op.Type {
-		case storage.Get:
-			op.Value = slices.Clone(m.values[op.Key])
-		case storage.Set:
-			m.values[op.Key] = slices.Clone(op.Value)
-		case storage.Delete:
-			delete(m.values, op.Key)
-		}
-	}
-	return nil
+	return m.values.Batch(ctx, ops...)
 }
 
 // crashed is what a process finds that starts after this one was killed.

@@ -22,6 +22,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/snapshot"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/storagetest"
 )
 
 const fleetDocument = `
@@ -287,7 +288,7 @@ func TestAFleetGivesTheVerdictsOfOneProcess(t *testing.T) {
 // TestAnEvaluatorThatIsKilledGoesOn kills one again and again. What it had heard and not saved is in the gateway's next points.
 func TestAnEvaluatorThatIsKilledGoesOn(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 7))
-	storage := client{}
+	storage := storagetest.Client{}
 	evaluatorAt := func(now int64) *member {
 		m := newMember(t, "evaluator", false)
 		store, values, asides, err := snapshot.Open(t.Context(), storage, uint64(now))

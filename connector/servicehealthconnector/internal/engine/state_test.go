@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -12,45 +11,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/zap"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/sli"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/snapshot"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/storagetest"
 )
-
-// client is a storage.
-type client map[string][]byte
-
-func (c client) Batch(_ context.Context, ops ...*storage.Operation) error {
-	for _, op := range ops {
-		switch op.Type {
-		case storage.Get:
-			op.Value = slices.Clone(c[op.Key])
-		case storage.Set:
-			c[op.Key] = slices.Clone(op.Value)
-		case storage.Delete:
-			delete(c, op.Key)
-		}
-	}
-	return nil
-}
-
-func (c client) Get(_ context.Context, key string) ([]byte, error) { return c[key], nil }
-
-func (c client) Set(_ context.Context, key string, value []byte) error {
-	c[key] = value
-	return nil
-}
-
-func (c client) Delete(_ context.Context, key string) error {
-	delete(c, key)
-	return nil
-}
-
-func (client) Close(context.Context) error { return nil }
 
 // watching is an engine with ten objectives that are kept apart by route and have the default alerts.
 func watching(t testing.TB) *Engine {
@@ -84,7 +52,7 @@ func watching(t testing.TB) *Engine {
 }
 
 // restored is such an engine with the state of a storage.
-func restored(t testing.TB, c client, now int64) *Engine {
+func restored(t testing.TB, c storagetest.Client, now int64) *Engine {
 	e := watching(t)
 	store, values, asides, err := snapshot.Open(context.Background(), c, uint64(now))
 	require.NoError(t, err)
@@ -129,7 +97,7 @@ func (e *Engine) keys(t testing.TB) []ledger.Key {
 const begin = 1_700_000_000 * second
 
 func TestOnlyWhatChangedIsSaved(t *testing.T) {
-	c := client{}
+	c := storagetest.Client{}
 	e := restored(t, c, begin)
 	e.objectives.ledger.Begin(begin)
 	keys := e.keys(t)[:200]
@@ -155,7 +123,7 @@ func TestOnlyWhatChangedIsSaved(t *testing.T) {
 }
 
 func FuzzRestore(f *testing.F) {
-	c := client{}
+	c := storagetest.Client{}
 	e := restored(f, c, begin)
 	key := e.keys(f)[3]
 	e.objectives.ledger.AddCounts(key, begin, 5, 7)
@@ -206,7 +174,7 @@ func BenchmarkEvaluate(b *testing.B) {
 }
 
 func BenchmarkSnapshot(b *testing.B) {
-	e := restored(b, client{}, begin)
+	e := restored(b, storagetest.Client{}, begin)
 	e.fill(b, begin)
 	size := 0
 	for b.Loop() {

@@ -3,42 +3,13 @@ package snapshot
 import (
 	"context"
 	"math"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/extension/xextension/storage"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/storagetest"
 )
-
-// values is a storage client.
-type values map[string][]byte
-
-func (v values) Batch(_ context.Context, ops ...*storage.Operation) error {
-	for _, op := range ops {
-		switch op.Type {
-		case storage.Get:
-			op.Value = slices.Clone(v[op.Key])
-		case storage.Set:
-			v[op.Key] = slices.Clone(op.Value)
-		case storage.Delete:
-			delete(v, op.Key)
-		}
-	}
-	return nil
-}
-
-func (v values) Get(_ context.Context, key string) ([]byte, error) { return v[key], nil }
-
-func (v values) Set(ctx context.Context, key string, value []byte) error {
-	return v.Batch(ctx, storage.SetOperation(key, value))
-}
-
-func (v values) Delete(ctx context.Context, key string) error {
-	return v.Batch(ctx, storage.DeleteOperation(key))
-}
-
-func (values) Close(context.Context) error { return nil }
 
 func TestWhatWasAppendedIsRead(t *testing.T) {
 	b := Uint(nil, math.MaxUint64)
@@ -82,7 +53,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 }
 
 func TestSlots(t *testing.T) {
-	v := values{}
+	v := storagetest.Client{}
 	ctx := t.Context()
 	s, read, asides, err := Open(ctx, v, 1)
 	require.NoError(t, err)
@@ -103,13 +74,13 @@ func TestSlots(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	v := values{}
+	v := storagetest.Client{}
 	s, _, _, _ := Open(context.Background(), v, 1)
 	_ = s.Write(context.Background(), []Change{{0, Seal([]byte("a"), 0)}})
 	f.Add(v["slo"], v["slo/1/0"])
 	f.Add([]byte(magic+"\x02"), []byte{})
 	f.Fuzz(func(t *testing.T, head, value []byte) {
-		v := values{"slo": head, "slo/1/0": value}
+		v := storagetest.Client{"slo": head, "slo/1/0": value}
 		s, read, _, err := Open(t.Context(), v, 2)
 		if err != nil {
 			assert.Equal(t, head, v["slo"], "it is left alone")
