@@ -172,7 +172,7 @@ func (g *gateway) start(t *testing.T, address string) {
 // TestChain runs the shipped agent, router and two gateways as processes of their own, from front's telemetry to a backend.
 func TestChain(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes most of a minute")
+		t.Skip("takes twenty seconds")
 	}
 	const before, after = 120, 40
 	backend := newBackend(t)

@@ -45,7 +45,7 @@ const (
 // TestShop runs one shop for all of its parts: it is the start that takes time.
 func TestShop(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes most of a minute")
+		t.Skip("takes a minute")
 	}
 	collector := otlptest.New(t)
 	var mailLog lockedBuffer
