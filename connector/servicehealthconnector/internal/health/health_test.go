@@ -373,11 +373,11 @@ func TestALimitIsSlowerThanThePast(t *testing.T) {
 	}{
 		{1, 2, 1, 2, 7},
 		{0.3, 2, 1, 5, 0},
-		{0.08, 9, 4, 0, 0},
+		{0.08, 8, 4, 0, 0},
 	} {
 		for i, limit := range []float64{0, 0.02, 0.1, 0.5} {
 			var within int
-			for seed := range uint64(20) {
+			for seed := range uint64(5) {
 				tr := newTraffic(seed)
 				tr.perSlot = 500
 				w, now := &Watch{Limit: Limit{FailureRate: limit}}, begin
