@@ -70,6 +70,8 @@ const (
 	// Call is a child operation, and Record a template of log records, that comes more or less often than usual under an operation.
 	Call
 	Record
+	// Last is that an operation calls nobody more after a child operation, or calls nobody at all.
+	Last
 	// Errors is that an operation fails of itself, ErrorRecords and WarningRecords that it writes records of such a severity.
 	Errors
 	ErrorRecords
@@ -83,7 +85,7 @@ type event struct {
 	doublings uint8
 	// alone says that it comes in records that name no request, and is counted by time.
 	alone bool
-	// what is an operation, a template, or for failures who failed.
+	// what is an operation, a template, or for failures who failed. It is none for a Last without any call.
 	what uint32
 }
 
@@ -107,13 +109,16 @@ type Book struct {
 	all      []*feature
 	timed    int
 	calls    map[Edge]*traffic
-	fadedAt  int64
+	// fadedAt is when, by Heard, the past was made to fade.
+	fadedAt int64
 	// turn counts how often the past was made to fade.
 	turn uint32
+	// calling is how much each operation was ever seen to call.
+	calling []uint8
 	// observed is when a trace was last seen, resumed when one was seen first after a pause; hold is how long traces are held.
 	observed, resumed, hold int64
-	// started is when the first trace was seen.
-	started int64
+	// started is when the first trace was seen, and missed for how long since then nothing was compared, because nothing came.
+	started, missed int64
 	// apart are the records of each service that name no request, and services those services in the order in which they came.
 	apart    map[uint32]*apart
 	services []uint32
@@ -127,6 +132,8 @@ type Book struct {
 	notes  []Note
 	// compared are the services of which something is.
 	compared map[uint32]struct{}
+	// mending are those that fail less than before.
+	mending map[uint32]struct{}
 }
 
 // Edge is a pair of services of which one calls the other.
@@ -184,8 +191,8 @@ type feature struct {
 	// pending is what was seen in the present moment.
 	pending sums
 	moment  int64
-	// excess is the time in nanoseconds beyond the usual one of late, and whole that of all these traces.
-	excess, usual, whole float64
+	// excess is the time in nanoseconds beyond the usual one of late.
+	excess float64
 	// restless is how much its weight usually is, over so many looks.
 	restless, looks float64
 	// tried is what its weight was since a change may have come, over so many looks: it is no measure of itself.
@@ -203,8 +210,12 @@ type run struct {
 	since, last int64
 }
 
-// sums are over units.
-type sums struct{ units, observed, expected, past float64 }
+// sums are over units. Of times, excess is that beyond the usual one in nanoseconds, usual what is usual, and whole that of all these
+// traces.
+type sums struct {
+	units, observed, expected, past float64
+	excess, usual, whole            float64
+}
 
 // durations are the own times of spans.
 type durations struct {
@@ -224,7 +235,7 @@ type durations struct {
 func New(hold int64) *Book {
 	return &Book{
 		hold:   hold,
-		strata: map[uint64]*stratum{}, features: map[key]*feature{}, calls: map[Edge]*traffic{}, compared: map[uint32]struct{}{},
+		strata: map[uint64]*stratum{}, features: map[key]*feature{}, calls: map[Edge]*traffic{}, compared: map[uint32]struct{}{}, mending: map[uint32]struct{}{},
 		apart: map[uint32]*apart{},
 	}
 }
@@ -239,6 +250,7 @@ func (b *Book) Observe(t *trace.Trace, notes []Note, now int64) {
 	if now-b.observed > pause {
 		if b.resumed = now - b.hold; b.observed > 0 {
 			b.resumed += settling
+			b.missed += now - b.observed - pause + settling
 		}
 	}
 	b.observed = now
@@ -265,6 +277,14 @@ func (b *Book) Observe(t *trace.Trace, notes []Note, now int64) {
 		from = to
 	}
 	b.failures(t, now)
+}
+
+// Heard is for how long in nanoseconds traces have come until now, and were compared: silence makes nobody well.
+func (b *Book) Heard(now int64) int64 {
+	if b.started == 0 {
+		return 0
+	}
+	return max(0, min(now, b.observed+pause)-b.started-b.missed)
 }
 
 // failures compares how often services fail or complain in a trace, whatever they do in it: that is known sooner than what is usual
@@ -411,6 +431,7 @@ func (b *Book) unit(t *trace.Trace, spans []int32, now int64) {
 	does, _ := b.does(t, spans[0])
 	under := b.stratum(mix(mix(mix(2, caller(t, spans[0])), first.Operation), does))
 	anywhere := b.stratum(mix(mix(1, first.Operation), does))
+	b.ended(t, spans[0], own, len(spans), now)
 	for _, s := range []*stratum{own, under, anywhere} {
 		if s != nil {
 			b.settle(s, now)
@@ -472,10 +493,12 @@ func (b *Book) compare(t *trace.Trace, d *durations, spans []int32, now int64) {
 			excess += float64(t.Self[i] - d.median)
 		}
 	}
-	d.feature.add(now, sum/float64(len(spans)), 0, d.seen, &b.decay)
-	d.feature.excess += excess
-	d.feature.usual += float64(len(spans)) * float64(d.median)
-	d.feature.whole += float64(t.Spans[0].End - t.Spans[0].Start)
+	f := d.feature
+	f.add(now, sum/float64(len(spans)), 0, d.seen, &b.decay)
+	f.excess += excess
+	f.pending.excess += excess
+	f.pending.usual += float64(len(spans)) * float64(d.median)
+	f.pending.whole += float64(t.Spans[0].End - t.Spans[0].Start)
 }
 
 // judge notes what happened of all that is known in a stratum. Where circumstances are not alike, only what happens always or never
@@ -488,6 +511,95 @@ func (b *Book) judge(s *stratum, weight float64, now int64, alike bool) {
 			k.feature.add(now, b.share(k.event, weight), usual, past.witnesses+1, &b.decay)
 		}
 	}
+}
+
+// ended compares after which calls an operation ends: of those with the call, with how many it is the last. It takes these events
+// from the others. What an operation is for is no circumstance here, since that is told by its calls.
+func (b *Book) ended(t *trace.Trace, first int32, own *stratum, spans int, now int64) {
+	span, path := &t.Spans[first], uint64(5)
+	calls := b.learnCalls(span.Operation)
+	if span.Service == t.Spans[0].Service {
+		calls = callsSeveral // What was before cannot be told from other strata, where those differ by the calls.
+	}
+	if parent := t.Parent[first]; parent != trace.None {
+		path = b.paths[parent]
+	}
+	path = mix(path, span.Operation)
+	if calls >= callsOne {
+		b.end(span, own, mix(path, names.None), names.None, float64(spans), now)
+	}
+	for i := range b.events {
+		if c := &b.events[i]; calls == callsSeveral && c.kind == Call && c.doublings == 0 {
+			b.end(span, own, mix(path, c.what), c.what, c.n, now)
+		}
+	}
+	n := 0
+	for _, c := range b.events {
+		if c.kind != Last {
+			b.events[n] = c
+			n++
+		}
+	}
+	b.events = b.events[:n]
+}
+
+// How much an operation was ever seen to call. Where one never calls, or never another after the first, there is nothing to learn of
+// where it ends.
+const (
+	callsNobody uint8 = iota
+	callsOne
+	callsSeveral
+)
+
+// learnCalls returns how much an operation has called so far, with the present unit.
+func (b *Book) learnCalls(operation uint32) uint8 {
+	if n := int(operation) + 1; n > len(b.calling) {
+		b.calling = append(b.calling, make([]uint8, n-len(b.calling))...)
+	}
+	now := callsNobody
+	for i := range b.events {
+		if c := &b.events[i]; c.kind == Call && c.doublings == 0 {
+			now = min(now+1, callsSeveral)
+		}
+	}
+	b.calling[operation] = max(b.calling[operation], now)
+	return b.calling[operation]
+}
+
+// end compares in how many of n runs of an operation a call is the last.
+func (b *Book) end(span *trace.Record, own *stratum, path uint64, call uint32, n float64, now int64) {
+	s := b.stratum(path)
+	if s == nil {
+		return
+	}
+	b.settle(s, now)
+	if k := b.know(s, key{span.Operation, event{kind: Last, what: call}}, span.Service); k != nil && own != nil {
+		k.units, s.witnesses = own.before(call)
+		s.units = k.units
+	}
+	if s.witnesses >= leastPast {
+		b.judge(s, 1/n, now, s.witnesses >= mature)
+	}
+	b.count(s, 1/n, now)
+}
+
+// before is how many units of a stratum had a call, or none, while there was at most one in each, which was the last. The second is what
+// they are worth.
+func (s *stratum) before(call uint32) (units, witnesses float64) {
+	if call == names.None {
+		units = s.units
+	}
+	for i := range s.events {
+		switch k := &s.events[i]; {
+		case k.kind != Call || k.doublings > 0:
+		case call == names.None:
+			units -= k.units + k.pending
+		case k.what == call:
+			units = k.units + k.pending
+		}
+	}
+	units = max(0, units)
+	return units, s.witnesses * units / max(1, s.units)
 }
 
 func (b *Book) knowAll(s *stratum, span *trace.Record) {
@@ -627,6 +739,7 @@ func (b *Book) happened(t *trace.Trace, i int32) {
 			c.doublings++
 		}
 	}
+	b.last(t, i, from)
 	b.failed(t, i, from)
 	// What happened under this span counts once, together with what happened under others like it.
 	for at := from; at < len(b.events); {
@@ -636,6 +749,30 @@ func (b *Book) happened(t *trace.Trace, i int32) {
 			continue
 		}
 		at++
+	}
+}
+
+// last notes the calls under span i after which none begins any more: where a function returns before its end, or throws, they are
+// others than usual.
+func (b *Book) last(t *trace.Trace, i int32, from int) {
+	var latest int64
+	waits := false
+	for child := t.FirstChild[i]; child != trace.None; child = t.NextSibling[child] {
+		if !t.Async(child) {
+			latest, waits = t.Spans[child].Start, true
+		}
+	}
+	if !waits {
+		if !t.Spans[i].IsOutgoing() {
+			b.note(from, event{kind: Last})
+		}
+		return
+	}
+	for child := t.FirstChild[i]; child != trace.None; child = t.NextSibling[child] {
+		if !t.Async(child) && (t.Spans[child].End > latest || t.Spans[child].Start == latest) {
+			does, _ := b.does(t, child)
+			b.note(from, event{kind: Last, what: does})
+		}
 	}
 }
 
@@ -787,7 +924,10 @@ func (f *feature) close(by *decay) {
 }
 
 func (s *sums) times(weight float64) sums {
-	return sums{weight * s.units, weight * s.observed, weight * s.expected, weight * s.past}
+	return sums{
+		weight * s.units, weight * s.observed, weight * s.expected, weight * s.past,
+		weight * s.excess, weight * s.usual, weight * s.whole,
+	}
 }
 
 // add adds what was seen in a moment, and how much likelier it was after a change.
@@ -807,6 +947,9 @@ func (r *run) add(s *sums, gain float64, at int64) {
 	r.observed += s.observed
 	r.expected += s.expected
 	r.past += s.past
+	r.excess += s.excess
+	r.usual += s.usual
+	r.whole += s.whole
 }
 
 // decay makes the time that was lost count less.
@@ -816,8 +959,6 @@ func (f *feature) decay(now int64, by *decay) {
 	}
 	keep := by.over(now - f.at)
 	f.excess *= keep
-	f.usual *= keep
-	f.whole *= keep
 	f.at = now
 }
 
@@ -834,16 +975,14 @@ func (d *decay) over(time int64) float64 {
 	return d.keep
 }
 
-// fade makes the past count less, once in a while.
+// fade makes the past count less, once in a while. While nothing comes, nothing newer is known.
 func (b *Book) fade(now int64) {
-	if b.fadedAt == 0 {
-		b.fadedAt = now
-	}
-	if now-b.fadedAt < faded {
+	heard := b.Heard(now)
+	if heard-b.fadedAt < faded {
 		return
 	}
-	keep := math.Exp2(-float64(now-b.fadedAt) / halfLife)
-	b.fadedAt = now
+	keep := math.Exp2(-float64(heard-b.fadedAt) / halfLife)
+	b.fadedAt = heard
 	b.turn++
 	for path, s := range b.strata {
 		b.settle(s, now)

@@ -110,6 +110,87 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// All requests that come in are one operation, and few of them buy. After these have paid, nothing is sent any more.
+func TestEndsEarlyInFewRequests(t *testing.T) {
+	look := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=list peer=db"
+	buy := `
+		1 - shop server 0-100 op=receive
+		2 1 shop client 10-50 op=pay peer=bank
+		3 1 shop client 60-90 op=send peer=mail`
+	throws := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=pay peer=bank"
+	day := func(n int, bought string) (stretches []stretch) {
+		for range n {
+			stretches = append(stretches, stretch{seconds: 9, trace: look}, stretch{seconds: 1, trace: bought})
+		}
+		return stretches
+	}
+	table := names.New()
+	assert.Empty(t, play(t, table, day(40, buy)...))
+	f := heaviest(t, play(t, table, append(day(40, buy), day(8, throws)...)...))
+	assert.Equal(t, Last, f.Kind)
+	assert.Equal(t, "pay", table.OperationOf(f.What).Name)
+	assert.InDelta(t, 1, f.Share, 0.01)
+	assert.Less(t, f.Usual, 0.05)
+}
+
+// An operation makes one call each time, then two for a while, and then one again.
+func TestWhereItEndedBeforeIsNoNews(t *testing.T) {
+	one := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=list peer=db"
+	two := one + "\n3 1 shop client 60-90 op=rate peer=rates"
+	found := play(t, names.New(), stretch{seconds: 300, trace: one}, stretch{seconds: 100, trace: two}, stretch{seconds: 30, trace: one})
+	for _, f := range found {
+		assert.NotEqual(t, Last, f.Kind)
+	}
+}
+
+// What users decide: half of the requests do one thing, and then all.
+func TestAnotherMixOfRequestsIsNoFinding(t *testing.T) {
+	one := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=list peer=db\n3 1 shop client 60-90 op=rate peer=rates"
+	other := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=list peer=db"
+	var stretches []stretch
+	for range 100 {
+		stretches = append(stretches, stretch{seconds: 2, trace: one}, stretch{seconds: 2, trace: other})
+	}
+	assert.Empty(t, play(t, names.New(), append(stretches, stretch{seconds: 30, trace: one})...))
+	assert.Empty(t, play(t, names.New(), append(stretches, stretch{seconds: 30, trace: other})...))
+}
+
+// A service that fails at all times, and then does what it is there for.
+func TestWhoGetsWellIsNotSuspect(t *testing.T) {
+	failing := "1 - shop server 0-100 failed op=buy\n2 1 shop internal 10-50 op=apologize"
+	well := "1 - shop server 0-100 op=buy\n2 1 shop client 10-50 op=pay peer=bank"
+	assert.Empty(t, play(t, names.New(), stretch{seconds: 200, trace: failing}, stretch{seconds: 30, trace: well}))
+	assert.NotEmpty(t, play(t, names.New(), stretch{seconds: 200, trace: well}, stretch{seconds: 30, trace: failing}))
+}
+
+// A twentieth of the time has to be lost for 40 s, a half for 4 s.
+func TestLittleLossHasToLast(t *testing.T) {
+	slower := func(by int) string {
+		return fmt.Sprintf("1 - shop server 0-1000 op=buy\n2 1 shop internal 0-%d op=count", 10+by)
+	}
+	after := func(by, seconds int) []Finding {
+		return play(t, names.New(), stretch{seconds: 200, trace: slower(0)}, stretch{seconds: seconds, trace: slower(by)})
+	}
+	assert.Empty(t, after(60, 20))
+	assert.NotEmpty(t, after(60, 45))
+	assert.NotEmpty(t, after(600, 15))
+}
+
+// While nothing comes, nobody gets well.
+func TestHeard(t *testing.T) {
+	b := New(0)
+	var tree trace.Trace
+	tree.Build([16]byte{1}, tracetest.Records(names.New(), usual))
+	assert.Zero(t, b.Heard(1000e9))
+	for at := int64(1000); at <= 1060; at++ {
+		b.Observe(&tree, nil, at*1e9)
+	}
+	assert.EqualValues(t, 60e9, b.Heard(1060e9))
+	assert.EqualValues(t, 70e9, b.Heard(5000e9), "a pause is one after ten seconds")
+	b.Observe(&tree, nil, 5000e9)
+	assert.EqualValues(t, 50e9, b.Heard(5000e9), "what comes at first is not compared")
+}
+
 // Who is called has begun to send telemetry, and its caller does nothing new. From then on it is known what is usual.
 func TestACallThatIsAnsweredForTheFirstTime(t *testing.T) {
 	const (
