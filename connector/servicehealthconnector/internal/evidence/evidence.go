@@ -20,8 +20,9 @@ const (
 	maxTimed    = 20_000
 	maxFeatures = 50_000
 	maxCalls    = 20_000
-	// maxPerStratum bounds the events of one stratum that are told apart.
+	// maxPerStratum bounds the events of one stratum that are told apart, and maxKnown those of all.
 	maxPerStratum = 64
+	maxKnown      = 500_000
 	// leastPast is how many witnesses a stratum needs before its past is compared with.
 	leastPast = 5
 	// mature is how many it needs to speak for itself; before that, its operation does, of what happens in it under the same caller.
@@ -106,8 +107,9 @@ type Book struct {
 	strata   map[uint64]*stratum
 	features map[key]*feature
 	all      []*feature
-	timed    int
-	calls    map[Edge]*traffic
+	// timed and known are how many strata have durations, and how many events all have.
+	timed, known int
+	calls        map[Edge]*traffic
 	// fadedAt is when, by Heard, the past was made to fade.
 	fadedAt int64
 	// turn counts how often the past was made to fade.
@@ -288,6 +290,7 @@ func (b *Book) fade(now int64) {
 			if s.times != nil {
 				b.timed--
 			}
+			b.known -= len(s.events)
 			delete(b.strata, path)
 			continue
 		}

@@ -2,12 +2,15 @@ package evidence
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
@@ -319,6 +322,45 @@ func TestBoundPerStratum(t *testing.T) {
 	for _, s := range b.strata {
 		assert.LessOrEqual(t, len(s.events), maxPerStratum)
 	}
+}
+
+// Strangers who invent operations and calls fill the tables, and these stay as small as documented.
+func TestMemoryIsBounded(t *testing.T) {
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	b := New(0)
+	var tree trace.Trace
+	records := make([]trace.Record, 1+maxPerStratum)
+	random := rand.New(rand.NewPCG(1, 2))
+	for at := range int64(3000) {
+		for i := range records {
+			records[i] = trace.Record{
+				ID: uint64(i + 1), Start: at * 1e7, End: at*1e7 + 1e6 + random.Int64N(1e9),
+				Service: 2 + uint32(i)%2, Operation: 2 + random.Uint32N(1_000_000)%(1+uint32(at)*10), Kind: uint8(ptrace.SpanKindInternal),
+			}
+			if i > 0 {
+				records[i].Parent = 1
+			}
+		}
+		tree.Build([16]byte{1}, records)
+		b.Observe(&tree, nil, at*1e7)
+	}
+	known := 0
+	for _, s := range b.strata {
+		known += len(s.events)
+	}
+	assert.Equal(t, known, b.known)
+	assert.LessOrEqual(t, known, maxKnown)
+	assert.Len(t, b.strata, maxStrata)
+	assert.LessOrEqual(t, b.timed, maxTimed)
+	assert.Less(t, (heap()-before)>>20, int64(160), "MiB")
+	t.Logf("%d MiB", (heap()-before)>>20)
+	runtime.KeepAlive(b)
 }
 
 func TestWhatIsGoneIsForgotten(t *testing.T) {

@@ -146,9 +146,10 @@ func (b *Book) know(s *stratum, k key, service uint32) *known {
 			return nil
 		}
 	}
-	if len(s.events) >= maxPerStratum {
+	if len(s.events) >= maxPerStratum || b.known >= maxKnown {
 		return nil
 	}
+	b.known++
 	s.events = append(s.events, known{event: k.event, feature: b.feature(k, service, names.None)})
 	return &s.events[len(s.events)-1]
 }
