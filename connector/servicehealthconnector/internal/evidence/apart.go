@@ -53,7 +53,7 @@ func (b *Book) closeMoments(service uint32, a *apart, now int64) {
 		a.moment, a.events = current, a.events[:0]
 	}
 	for ; a.moment < current; a.moment++ {
-		s := b.stratum(mix(4, service))
+		s := b.stratum(mix(ofRecordsApart, service))
 		if s == nil {
 			a.moment = current
 			return

@@ -97,10 +97,10 @@ func TestMomentsOfAPauseDoNotCount(t *testing.T) {
 	b.Note(5, Note{Template: 2, Severity: 17}, tracetest.Epoch)
 	b.observed = tracetest.Epoch
 	b.Note(5, Note{Template: 2, Severity: 17}, tracetest.Epoch+4e9)
-	units := b.strata[mix(4, 5)].units
+	units := b.strata[mix(ofRecordsApart, 5)].units
 	assert.Positive(t, units)
 	b.Findings(tracetest.Epoch+3600e9, true, nil)
-	assert.InDelta(t, units, b.strata[mix(4, 5)].units, 1e-9)
+	assert.InDelta(t, units, b.strata[mix(ofRecordsApart, 5)].units, 1e-9)
 }
 
 func BenchmarkNote(b *testing.B) {

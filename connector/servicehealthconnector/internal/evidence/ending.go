@@ -8,13 +8,13 @@ import (
 // ended compares after which calls an operation ends: of those with the call, with how many it is the last. It takes these events
 // from the others. What an operation is for is no circumstance here, since that is told by its calls.
 func (b *Book) ended(t *trace.Trace, first int32, own *stratum, spans int, now int64) {
-	span, path := &t.Spans[first], uint64(5)
+	span, path := &t.Spans[first], ofEnding
 	calls := b.learnCalls(span.Operation)
 	if span.Service == t.Spans[0].Service {
 		calls = callsSeveral // What was before cannot be told from other strata, where those differ by the calls.
 	}
 	if parent := t.Parent[first]; parent != trace.None {
-		path = mix(b.paths[parent], 5)
+		path ^= b.paths[parent]
 	}
 	path = mix(path, span.Operation)
 	if calls >= callsOne {

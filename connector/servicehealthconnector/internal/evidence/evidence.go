@@ -216,8 +216,8 @@ func (b *Book) unit(t *trace.Trace, spans []int32, now int64) {
 	weight := 1 / float64(len(spans))
 	own := b.stratum(b.paths[spans[0]])
 	does, _ := b.does(t, spans[0])
-	under := b.stratum(mix(mix(mix(2, caller(t, spans[0])), first.Operation), does))
-	anywhere := b.stratum(mix(mix(1, first.Operation), does))
+	under := b.stratum(mix(mix(mix(ofCaller, caller(t, spans[0])), first.Operation), does))
+	anywhere := b.stratum(mix(mix(ofOperation, first.Operation), does))
 	b.ended(t, spans[0], own, len(spans), now)
 	for _, s := range []*stratum{own, under, anywhere} {
 		if s != nil {

@@ -25,7 +25,7 @@ func (b *Book) failures(t *trace.Trace, now int64) {
 		for to = from; to < len(b.order) && t.Spans[b.order[to]].Service == service; to++ {
 			b.failed(t, b.order[to], 0)
 		}
-		s := b.stratum(mix(3, service))
+		s := b.stratum(mix(ofFailures, service))
 		if s == nil || service <= names.Other {
 			continue
 		}

@@ -48,6 +48,15 @@ func (b *Book) path(t *trace.Trace, i int32) {
 	}
 }
 
+// Strata of several kinds are in one map. The bits are beyond those of the numbers that are mixed in, lest those of two kinds meet.
+const (
+	ofOperation uint64 = (iota + 1) << 32
+	ofCaller
+	ofFailures
+	ofRecordsApart
+	ofEnding
+)
+
 // mix adds an operation to a hash, which is never 0.
 func mix(hash uint64, operation uint32) uint64 {
 	hash = (hash ^ uint64(operation)) * 0x9E3779B97F4A7C15
