@@ -20,8 +20,10 @@ const (
 	maxTimed    = 20_000
 	maxFeatures = 50_000
 	maxCalls    = 20_000
-	// maxPerStratum bounds the events of one stratum that are told apart, and maxKnown those of all.
+	// maxPerStratum bounds the events of one stratum that are told apart, maxPerUnit those of one unit, each of which is looked for
+	// among all, and maxKnown those of all strata.
 	maxPerStratum = 64
+	maxPerUnit    = 256
 	maxKnown      = 500_000
 	// leastPast is how many witnesses a stratum needs before its past is compared with.
 	leastPast = 5

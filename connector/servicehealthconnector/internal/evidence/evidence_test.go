@@ -264,6 +264,20 @@ func TestAThousandOfOneMomentAreFewWitnesses(t *testing.T) {
 	}
 }
 
+// Work on a trace that does something else in each span does not grow with its square.
+func TestAUnitOfManyEventsIsBounded(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("1 - shop server 0-100 op=buy\n")
+	for i := range 2000 {
+		fmt.Fprintf(&text, "a%d 1 bank server 0-100 op=charge\nb%d a%d bank client 0-100 op=query%d\n", i, i, i, i)
+	}
+	b := New(0)
+	var tree trace.Trace
+	tree.Build([16]byte{1}, tracetest.Records(names.New(), text.String()))
+	b.Observe(&tree, nil, tracetest.Epoch)
+	assert.LessOrEqual(t, cap(b.events), 2*(maxPerUnit+maxPerStratum))
+}
+
 func TestWhatComesRightAfterAPauseDoesNotCount(t *testing.T) {
 	b := New(0)
 	var tree trace.Trace

@@ -104,8 +104,11 @@ func (b *Book) happened(t *trace.Trace, i int32) {
 	b.failed(t, i, from)
 	// What happened under this span counts once, together with what happened under others like it.
 	for at := from; at < len(b.events); {
-		if j := indexOf(b.events[:from], b.events[at].event); j >= 0 {
+		j := indexOf(b.events[:from], b.events[at].event)
+		if j >= 0 {
 			b.events[j].n++
+		}
+		if j >= 0 || at >= maxPerUnit {
 			b.events = slices.Delete(b.events, at, at+1)
 			continue
 		}
