@@ -49,7 +49,7 @@ func (b *Book) closeApart(now int64) {
 // closeMoments makes units of a service's moments that are over, also of those in which it wrote nothing.
 func (b *Book) closeMoments(service uint32, a *apart, now int64) {
 	current := now / moment
-	if now-b.observed > pause {
+	if now-b.observed > b.silence() {
 		a.moment, a.events = current, a.events[:0]
 	}
 	for ; a.moment < current; a.moment++ {

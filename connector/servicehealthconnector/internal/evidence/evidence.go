@@ -41,9 +41,12 @@ const (
 	mostGain = 5
 	// halfLife is the age in nanoseconds at which the past counts half.
 	halfLife = 1800e9
-	// pause is for how long in nanoseconds nothing has to come from anywhere for traces to be cut in two by it.
-	pause = int64(10e9)
-	// learning is for how long in nanoseconds from the first trace on nothing is found: all is new.
+	// pause is for how long in nanoseconds nothing has to come from anywhere, at the least, for traces to be cut in two by it: silent times
+	// as long as it was lately, on average over intervals, until something came.
+	pause     = int64(10e9)
+	silent    = 4
+	intervals = 8
+	// learning is for how long in nanoseconds traces have to come before anything is found: all is new.
 	learning = int64(60e9)
 	// settling is the time in nanoseconds after a pause until things go their usual way.
 	settling = int64(20e9)
@@ -120,8 +123,11 @@ type Book struct {
 	calling []uint8
 	// observed is when a trace was last seen, resumed when one was seen first after a pause; hold is how long traces are held.
 	observed, resumed, hold int64
-	// started is when the first trace was seen, and missed for how long since then nothing was compared, because nothing came.
-	started, missed int64
+	// interval is the average time between the latest moments in which traces were seen.
+	interval int64
+	// started is when the first trace was seen, and missed for how long from then until settled nothing was compared, because nothing
+	// came.
+	started, missed, settled int64
 	// apart are the records of each service that name no request, and services those services in the order in which they came.
 	apart    map[uint32]*apart
 	services []uint32
@@ -165,13 +171,7 @@ func (b *Book) Observe(t *trace.Trace, notes []Note, now int64) {
 	if b.started == 0 {
 		b.started = now
 	}
-	if now-b.observed > pause {
-		if b.resumed = now - b.hold; b.observed > 0 {
-			b.resumed += settling
-			b.missed += now - b.observed - pause + settling
-		}
-	}
-	b.observed = now
+	b.listen(now)
 	if t.Spans[0].Start < b.resumed {
 		return // It began when nothing was seen yet, and is not whole.
 	}
@@ -197,12 +197,32 @@ func (b *Book) Observe(t *trace.Trace, notes []Note, now int64) {
 	b.failures(t, now)
 }
 
+// listen notes that a trace was seen.
+func (b *Book) listen(now int64) {
+	since := now - b.observed
+	if b.observed == 0 {
+		since, b.resumed = 0, now-b.hold
+	}
+	if since > b.silence() {
+		b.resumed = now - b.hold + settling
+		b.missed += now + settling - max(b.observed+pause, b.settled)
+		b.settled = now + settling
+	}
+	if now/moment > b.observed/moment {
+		b.interval += (since - b.interval) / intervals
+	}
+	b.observed = now
+}
+
+// silence is after how long in nanoseconds without traces there is a pause.
+func (b *Book) silence() int64 { return max(pause, min(forgotten, silent*b.interval)) }
+
 // Heard is for how long in nanoseconds traces have come until now, and were compared: silence makes nobody well.
 func (b *Book) Heard(now int64) int64 {
 	if b.started == 0 {
 		return 0
 	}
-	return max(0, min(now, b.observed+pause)-b.started-b.missed)
+	return max(min(now, b.observed+pause), b.settled) - b.started - b.missed
 }
 
 // unit is what the spans of one trace under the same circumstances say: they are one witness.

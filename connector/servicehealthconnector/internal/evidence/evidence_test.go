@@ -191,7 +191,40 @@ func TestHeard(t *testing.T) {
 	assert.EqualValues(t, 60e9, b.Heard(1060e9))
 	assert.EqualValues(t, 70e9, b.Heard(5000e9), "a pause is one after ten seconds")
 	b.Observe(&tree, nil, 5000e9)
-	assert.EqualValues(t, 50e9, b.Heard(5000e9), "what comes at first is not compared")
+	assert.EqualValues(t, 70e9, b.Heard(5000e9), "what comes at first is not compared")
+	for at := int64(5001); at <= 5030; at++ {
+		b.Observe(&tree, nil, at*1e9)
+	}
+	assert.EqualValues(t, 80e9, b.Heard(5030e9))
+}
+
+// Where traces are rare, no interval between two is a pause; where they are so rare that nothing is compared, this is said.
+func TestTracesThatAreRare(t *testing.T) {
+	failing := strings.Replace(usual, "0-100", "0-100 failed", 1)
+	for interval, heard := range map[int64]bool{1: true, 12: true, 60: true, 100: false} {
+		b := New(int64(10 * time.Second))
+		var tree trace.Trace
+		var found []Finding
+		table := names.New()
+		now := tracetest.Epoch
+		for i := range 60 {
+			now += interval * 1e9
+			text := usual
+			if i >= 52 {
+				text = failing
+			}
+			records := tracetest.Records(table, text)
+			for i := range records {
+				records[i].Start += now - tracetest.Epoch
+				records[i].End += now - tracetest.Epoch
+			}
+			tree.Build([16]byte{1}, records)
+			b.Observe(&tree, nil, now)
+			found, _ = b.Findings(now, true, found[:0])
+		}
+		assert.Equal(t, interval > 1 && heard, len(found) > 0, "every %d s", interval)
+		assert.Equal(t, interval > 1 && heard, !b.Learning(now), "every %d s", interval)
+	}
 }
 
 // Who is called has begun to send telemetry, and its caller does nothing new. From then on it is known what is usual.

@@ -55,7 +55,7 @@ type Finding struct {
 }
 
 // Learning says that it is too early to tell what is usual.
-func (b *Book) Learning(now int64) bool { return b.started == 0 || now-b.started < learning }
+func (b *Book) Learning(now int64) bool { return b.Heard(now) < learning }
 
 // Findings appends what deviates at present, and returns it with the number of services that were compared.
 func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int) {
