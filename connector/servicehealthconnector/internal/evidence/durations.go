@@ -37,7 +37,19 @@ func (b *Book) compare(t *trace.Trace, d *durations, spans []int32, now int64) {
 	f.excess += excess
 	f.pending.excess += excess
 	f.pending.usual += float64(len(spans)) * float64(d.median)
-	f.pending.whole += float64(t.Spans[0].End - t.Spans[0].Start)
+	f.pending.whole += float64(request(t, spans[0]))
+}
+
+// request is how long in nanoseconds the request took of which span i is a part. A message is one of its own, since nobody waits.
+func request(t *trace.Trace, i int32) int64 {
+	for range maxDepth {
+		parent := t.Parent[i]
+		if parent == trace.None || t.Async(i) {
+			break
+		}
+		i = parent
+	}
+	return t.Spans[i].End - t.Spans[i].Start
 }
 
 // learn notes how long spans took, for what is usual in a stratum.

@@ -141,8 +141,8 @@ type Book struct {
 	notes  []Note
 	// compared are the services of which something is.
 	compared map[uint32]struct{}
-	// mending are those that fail less than before.
-	mending map[uint32]struct{}
+	// mending are since when those fail less that do.
+	mending map[uint32]int64
 }
 
 // Edge is a pair of services of which one calls the other.
@@ -159,7 +159,7 @@ type traffic struct {
 func New(hold int64) *Book {
 	return &Book{
 		hold:   hold,
-		strata: map[uint64]*stratum{}, features: map[key]*feature{}, calls: map[Edge]*traffic{}, compared: map[uint32]struct{}{}, mending: map[uint32]struct{}{},
+		strata: map[uint64]*stratum{}, features: map[key]*feature{}, calls: map[Edge]*traffic{}, compared: map[uint32]struct{}{}, mending: map[uint32]int64{},
 		apart: map[uint32]*apart{},
 	}
 }

@@ -462,3 +462,38 @@ func BenchmarkFindings(b *testing.B) {
 		})
 	}
 }
+
+// Who gets well in one way may break in another one, later.
+func TestWhoGotWellBeforeCanBeSuspect(t *testing.T) {
+	failing := "1 - shop server 0-100 failed op=buy\n2 1 shop client 10-50 op=pay peer=bank"
+	well := "1 - shop server 0-100 op=buy\n2 1 shop client 10-50 op=pay peer=bank"
+	forgets := "1 - shop server 0-100 op=buy"
+	past := []stretch{{seconds: 200, trace: failing}, {seconds: 150, trace: well}}
+	assert.NotEmpty(t, play(t, names.New(), append(past, stretch{seconds: 30, trace: forgets})...))
+}
+
+// The message is sent within a millisecond, and worked on for long after that.
+func TestShareOfTimeIsOneAtTheMost(t *testing.T) {
+	sent := func(works int) string {
+		return fmt.Sprintf("1 - shop producer 0-0 op=send\n2 1 mail consumer 10-%d op=deliver", works)
+	}
+	f := heaviest(t, play(t, names.New(), stretch{seconds: 200, trace: sent(50)}, stretch{seconds: 30, trace: sent(500)}))
+	assert.Equal(t, Slow, f.Kind)
+	assert.InDelta(t, 0.92, f.Share, 0.02)
+}
+
+// Of two calls at the same time, the first takes so long that it ends last. Its caller does what it always did.
+func TestASlowCallBesideOthersIsNotWhereItsCallerEnds(t *testing.T) {
+	both := func(first int) string {
+		return fmt.Sprintf(`
+			1 - shop server 0-500 op=receive
+			2 1 shop internal 0-490 op=buy
+			3 2 shop client 10-%d op=list peer=lists
+			4 2 shop client 40-80 op=rate peer=rates`, first)
+	}
+	found := play(t, names.New(), stretch{seconds: 200, trace: both(30)}, stretch{seconds: 30, trace: both(400)})
+	require.NotEmpty(t, found)
+	for _, f := range found {
+		assert.NotEqual(t, Last, f.Kind)
+	}
+}

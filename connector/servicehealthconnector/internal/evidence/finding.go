@@ -79,14 +79,17 @@ func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int)
 			}
 		}
 		if f.mends() {
-			b.mending[f.service] = struct{}{}
+			b.mending[f.service] = f.less.since
 		}
 	}
 	for _, f := range b.all {
-		if _, mends := b.mending[f.service]; now-f.at > forgotten || mends && f.event.kind.shape() {
+		if now-f.at > forgotten {
 			continue
 		}
 		best := f.best(now)
+		if since, mends := b.mending[f.service]; mends && f.event.kind.shape() && best.Since-since < forgotten {
+			continue
+		}
 		weight := best.Weight
 		best.Weight /= f.dispersion()
 		if learn {
@@ -116,7 +119,7 @@ func (k Kind) shape() bool { return k == Call || k == Record || k == Last }
 func (f *feature) best(now int64) (best Finding) {
 	if f.event.kind == Slow || f.event.kind == Gap {
 		if s := &f.more; s.units >= leastUnits && s.lost(now-s.since) {
-			best.Weight, best.Share, best.Units, best.Since = s.surprise(), s.excess/s.whole, s.units, s.since
+			best.Weight, best.Share, best.Units, best.Since = s.surprise(), min(1, s.excess/s.whole), s.units, s.since
 		}
 		return best
 	}
@@ -149,7 +152,7 @@ func (f *feature) counts(share, usual float64) bool {
 	return usual <= 1-always || !f.event.kind.shape() && f.operation != names.None
 }
 
-// mends says that a service fails less than before. What it does otherwise comes of that.
+// mends says that a service fails less than before. What it does otherwise from then on comes of that.
 func (f *feature) mends() bool {
 	s := &f.less
 	return f.operation == names.None && (f.event.kind == Errors || f.event.kind == ErrorRecords) && !f.event.alone &&

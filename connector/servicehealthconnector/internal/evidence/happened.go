@@ -133,7 +133,7 @@ func (b *Book) last(t *trace.Trace, i int32, from int) {
 		return
 	}
 	for child := t.FirstChild[i]; child != trace.None; child = t.NextSibling[child] {
-		if !t.Async(child) && (t.Spans[child].End > latest || t.Spans[child].Start == latest) {
+		if !t.Async(child) && t.Spans[child].Start == latest {
 			does, _ := b.does(t, child)
 			b.note(from, event{kind: Last, what: does})
 		}
