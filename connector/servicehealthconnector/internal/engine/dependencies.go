@@ -13,9 +13,13 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/surge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/suspect"
 	"github.com/throughline-otel/throughline/internal/layer"
 )
+
+// settling is for how long, in nanoseconds, after a time in which nothing came from anywhere the numbers of requests say nothing.
+const settling = int64(time.Minute)
 
 // suspicious is for how long, in nanoseconds, what spoke against somebody counts when a dependency changes its state.
 const suspicious = int64(45 * time.Second)
@@ -35,6 +39,10 @@ type dependencies struct {
 	// closed is when the present slot began; seen says that anything at all was seen in it.
 	closed int64
 	seen   bool
+	// resumed is when something was seen again after a time without: what was held up meanwhile comes at once.
+	resumed int64
+	// window is how long traces are held, in nanoseconds.
+	window int64
 }
 
 // watched is one edge, or the requests to one service.
@@ -45,6 +53,9 @@ type watched struct {
 	// calls are those seen of late: they count half after each flush, of which there were so many since it was first seen.
 	calls   float64
 	flushes int
+	// slot is how many requests came in the present slot to a service, whose surges are watched.
+	slot  float64
+	surge surge.Watch
 	// leaving says that it has been displaced: that no calls come any more says nothing.
 	leaving bool
 	tally   *suspect.Tally
@@ -76,6 +87,7 @@ func newDependencies(s Settings, start int64) *dependencies {
 		mostEntries: s.MaxEdges,
 		silence:     int64(s.Silence),
 		closed:      start,
+		window:      int64(s.TraceWindow),
 	}
 }
 
@@ -87,6 +99,7 @@ func (ds *dependencies) take(now int64, d *decider, table *names.Table) {
 			w.Add(r)
 			w.last = now
 			w.calls += float64(r.Calls)
+			w.slot += float64(r.Calls)
 		}
 	})
 	for _, e := range d.witnesses {
@@ -127,10 +140,17 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 	seen := ds.seen
 	ds.closed, ds.seen = now, false
 	if !seen {
+		ds.resumed = now
 		return
 	}
 	for _, edge := range ds.edges {
 		w := ds.watched[edge]
+		if edge.Caller == names.None && now-ds.resumed >= settling {
+			if s, surged := w.surge.Close(w.slot); surged {
+				c.surged(edge.Callee, s, now-surge.Window*health.SlotLength-ds.window)
+			}
+		}
+		w.slot = 0
 		if w.leaving {
 			continue
 		}
@@ -194,10 +214,7 @@ func (ds *dependencies) change(
 		changed.Traces = w.tally.Traces(now)
 	}
 	changed.Learning = d.isLearning(now)
-	if change, ok := c.before(now, first); ok {
-		named := change.named(table)
-		changed.Change = &named
-	}
+	changed.Change = c.before(verdict.Onset, now, first, table)
 	return changed
 }
 
