@@ -93,10 +93,14 @@ func (c *Change) what() string {
 		return fmt.Sprintf("flag %s of %s came to be %s in %s of its evaluations (before: %s)",
 			c.Subject, service, c.To, percent(c.Share), percent(c.Before))
 	case RestartChange:
-		if c.Many >= c.Of {
+		switch {
+		case c.Many >= c.Of:
 			return service + " was restarted"
+		case c.Many == 1:
+			return fmt.Sprintf("1 of %.0f instances of %s was replaced", c.Of, service)
+		default:
+			return fmt.Sprintf("%.0f of %.0f instances of %s were replaced", c.Many, c.Of, service)
 		}
-		return fmt.Sprintf("%.0f of %.0f instances of %s were replaced", c.Many, c.Of, service)
 	case DependencyChange:
 		return fmt.Sprintf("%s called %s for the first time", service, c.Subject)
 	case TrafficChange:

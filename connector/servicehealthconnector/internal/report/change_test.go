@@ -1,0 +1,55 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/internal/service"
+)
+
+func TestChangesInWords(t *testing.T) {
+	shop := names.Entity{Identity: service.Identity{Name: "shop"}}
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for want, c := range map[string]Change{
+		"shop changed from version 1 to 2":                                         {Kind: VersionChange, From: "1", To: "2"},
+		"shop changed from revision unknown to b":                                  {Kind: RevisionChange, To: "b"},
+		"shop was rolled out anew in the same version (shop-b in place of shop-a)": {Kind: ConfigurationChange, From: "shop-a", To: "shop-b"},
+		"flag f of shop went from off to on":                                       {Kind: FlagChange, Subject: "f", From: "off", To: "on", Share: 1},
+		"flag f of shop came to be on in 50 % of its evaluations (before: 10 %)":   {Kind: FlagChange, Subject: "f", To: "on", Share: 0.5, Before: 0.1},
+		"flag f of shop came to be on in 100 % of its evaluations (before: 50 %)":  {Kind: FlagChange, Subject: "f", To: "on", Share: 1, Before: 0.5},
+		"flag f of shop got other rules, version 2 in place of 1":                  {Kind: FlagRulesChange, Subject: "f", From: "1", To: "2"},
+		"shop evaluated flag f for the first time, to on":                          {Kind: FlagFirst, Subject: "f", To: "on"},
+		"shop was restarted":                                                           {Kind: RestartChange, Many: 2, Of: 2},
+		"1 of 3 instances of shop was replaced":                                        {Kind: RestartChange, Many: 1, Of: 3},
+		"2 of 3 instances of shop were replaced":                                       {Kind: RestartChange, Many: 2, Of: 3},
+		"shop called bank for the first time":                                          {Kind: DependencyChange, Subject: "bank"},
+		"requests to shop rose to 300 in ten seconds (in the hour before: at most 90)": {Kind: TrafficChange, Many: 300, Of: 90},
+	} {
+		c.Service, c.At = shop, noon
+		var b strings.Builder
+		writeChange(&b, &c, noon.Add(aside))
+		assert.Equal(t, " Just before, "+want+".", b.String())
+		b.Reset()
+		writeChange(&b, &c, noon.Add(9*time.Minute))
+		assert.Equal(t, " 9 min before, "+want+".", b.String())
+	}
+}
+
+func TestAttributesOfAChange(t *testing.T) {
+	a := pcommon.NewMap()
+	putChange(a, &Change{
+		Kind: FlagChange, Service: names.Entity{Identity: service.Identity{Name: "shop"}}, At: time.Unix(0, 0), Subject: "f", From: "off", To: "on",
+	})
+	assert.Equal(t, map[string]any{
+		"change.kind": "feature_flag", "change.service.name": "shop", "change.time": "1970-01-01T00:00:00Z",
+		"change.subject": "f", "change.from": "off", "change.to": "on",
+	}, a.AsRaw())
+	a.Clear()
+	putChange(a, nil)
+	assert.Zero(t, a.Len())
+}
