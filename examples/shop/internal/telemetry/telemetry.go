@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/log"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
@@ -165,6 +166,9 @@ func (t *Telemetry) Tracer() trace.Tracer { return t.Traces.Tracer(scope) }
 
 // Meter is the meter of the service's own code.
 func (t *Telemetry) Meter() metric.Meter { return t.Metrics.Meter(scope) }
+
+// Logger is the logger of the service's own events.
+func (t *Telemetry) Logger() log.Logger { return t.Logs.Logger(scope) }
 
 // Shutdown flushes all three signals and ends the export, within ctx. What cannot be sent, as there
 // may be no collector, is told where all problems of the export are told: to OpenTelemetry's error
