@@ -13,6 +13,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/shares"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/surge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/suspect"
 	"github.com/throughline-otel/throughline/internal/layer"
@@ -20,6 +21,12 @@ import (
 
 // settling is for how long, in nanoseconds, after a time in which nothing came from anywhere the numbers of requests say nothing.
 const settling = int64(time.Minute)
+
+// beginning is for how long in nanoseconds it is looked how many calls a new edge gets, and maxBegun bounds those that are looked at.
+const (
+	beginning = int64(time.Minute)
+	maxBegun  = 256
+)
 
 // suspicious is for how long, in nanoseconds, what spoke against somebody counts when a dependency changes its state.
 const suspicious = int64(45 * time.Second)
@@ -43,6 +50,16 @@ type dependencies struct {
 	resumed int64
 	// window is how long traces are held, in nanoseconds.
 	window int64
+	// begun are the edges that are new.
+	begun []begun
+}
+
+// begun is an edge along which the first call came at a time in nanoseconds since the epoch, after so many requests to its caller. With
+// that, there were so many calls.
+type begun struct {
+	dependency.Edge
+	at            int64
+	before, calls float64
 }
 
 // watched is one edge, or the requests to one service.
@@ -53,8 +70,9 @@ type watched struct {
 	// calls are those seen of late: they count half after each flush, of which there were so many since it was first seen.
 	calls   float64
 	flushes int
-	// slot is how many requests came in the present slot to a service, whose surges are watched.
-	slot  float64
+	// slot is how many calls came in the present slot, all how many since it was first seen.
+	slot, all float64
+	// surge watches the requests to a service.
 	surge surge.Watch
 	// leaving says that it has been displaced: that no calls come any more says nothing.
 	leaving bool
@@ -100,6 +118,7 @@ func (ds *dependencies) take(now int64, d *decider, table *names.Table) {
 			w.last = now
 			w.calls += float64(r.Calls)
 			w.slot += float64(r.Calls)
+			w.all += float64(r.Calls)
 		}
 	})
 	for _, e := range d.witnesses {
@@ -143,6 +162,7 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 		ds.resumed = now
 		return
 	}
+	ds.lookAtBegun(now, c)
 	for _, edge := range ds.edges {
 		w := ds.watched[edge]
 		if edge.Caller == names.None && now-ds.resumed >= settling {
@@ -160,6 +180,34 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 			events.StateChanged(ds.change(now, edge, w, before, verdict, table, c, d), table)
 		}
 	}
+}
+
+// begin notes that an edge is new, if its caller is not.
+func (ds *dependencies) begin(now int64, edge dependency.Edge) {
+	w, caller := ds.watched[edge], ds.watched[dependency.Entry(edge.Caller)]
+	if w == nil || caller == nil || edge.Callee <= names.Other || len(ds.begun) >= maxBegun {
+		return
+	}
+	if before := caller.all - caller.slot; before > 0 {
+		ds.begun = append(ds.begun, begun{Edge: edge, at: now - ds.window, before: before, calls: w.all})
+	}
+}
+
+// lookAtBegun tells the edges whose calls are too many for one that was merely not seen yet: so that a call that is seldom made is no
+// change when it is seen first, it takes more than those with which it was.
+func (ds *dependencies) lookAtBegun(now int64, c *changes) {
+	ds.begun = slices.DeleteFunc(ds.begun, func(b begun) bool {
+		w, caller := ds.watched[b.Edge], ds.watched[dependency.Entry(b.Caller)]
+		if w == nil || caller == nil {
+			return true
+		}
+		requests := caller.all - b.before
+		if calls := min(w.all-b.calls, requests); calls > 0 && shares.Weight(0, b.before, calls, requests) >= shares.Certain {
+			c.linked(b.Edge, b.at)
+			return true
+		}
+		return now-b.at > beginning+ds.window
+	})
 }
 
 // expected is how many calls of the last minute would have been usual, by what their caller did in that time.

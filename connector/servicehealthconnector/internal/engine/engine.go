@@ -493,7 +493,7 @@ func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, met
 	})
 	for _, edge := range fresh {
 		events.Discovered(time.Unix(0, now), edge, e.names)
-		e.changes.linked(edge, now-int64(e.settings.TraceWindow)) // Its trace was held for that long.
+		e.dependencies.begin(now, edge)
 	}
 	e.changes.look(now, e.dependencies.edges)
 	for _, change := range e.changes.fresh(now, last) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/rollout"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/shares"
 )
 
 const (
@@ -25,10 +26,8 @@ const (
 	// between two limits.
 	shortest, longest = int64(5e9), int64(60e9)
 	enough            = 20
-	// moved is by how much a variant's share has to grow, and certain how much likelier, in nats, that has to be if it did than if it
-	// did not: half of G (Wilks, 1938) of two shares, which chance alone makes as large once in 10,000 times.
-	moved   = 0.2
-	certain = 7.5
+	// moved is by how much a variant's share has to grow.
+	moved = 0.2
 	// leastPast is how many evaluations make a past.
 	leastPast = 20
 	// halfLife is the age in nanoseconds at which an evaluation counts half.
@@ -52,8 +51,8 @@ const (
 	Served
 )
 
-// Change is that a flag is evaluated to something else than before. The book goes on to write into it for a while, so that whoever
-// reads it locks the book.
+// Change is that a flag is evaluated to something else than before. The book goes on to write into it for a while, so that
+// whoever reads it locks the book.
 type Change struct {
 	Service  uint32
 	Kind     Kind
@@ -128,8 +127,8 @@ func NewBook() *Book {
 	return &Book{flags: map[id]*flag{}, ofService: map[uint32]int{}, latest: map[uint32]*Change{}}
 }
 
-// Observe takes an evaluation into account, and appends the changes that it shows. known says that the service is not new itself; now is
-// in nanoseconds since the epoch.
+// Observe takes an evaluation into account, and appends the changes that it shows. known says that the service is not new itself;
+// now is in nanoseconds since the epoch.
 func (b *Book) Observe(service uint32, known bool, e *Evaluation, now int64, changes []*Change) []*Change {
 	f := b.flags[id{service, e.Set, e.Key}]
 	if f == nil {
@@ -240,7 +239,8 @@ func (b *Book) close(f *flag, now int64, changes []*Change) []*Change {
 	default:
 		f.remember()
 		f.change = &Change{
-			Kind: Served, Variant: riser.Variant, Previous: f.usual(riser.Variant), Share: riser.slot / f.slot, Before: riser.past / f.past, At: riser.first,
+			Kind: Served, Variant: riser.Variant, Previous: f.usual(riser.Variant),
+			Share: riser.slot / f.slot, Before: riser.past / f.past, At: riser.first,
 		}
 		changes = b.tell(f.change, f, now, changes)
 		f.restart()
@@ -262,27 +262,10 @@ func (f *flag) riser() *variant {
 			riser, most = v, rise
 		}
 	}
-	if riser == nil || weight(riser.past, f.past, riser.slot, f.slot) < certain {
+	if riser == nil || shares.Weight(riser.past, f.past, riser.slot, f.slot) < shares.Certain {
 		return nil
 	}
 	return riser
-}
-
-// weight is how much likelier k of n and x of m are, in nats, with a share each than with one for both.
-func weight(k, n, x, m float64) float64 {
-	return likelihood(k, n, k/n) + likelihood(x, m, x/m) - likelihood(k, n, (k+x)/(n+m)) - likelihood(x, m, (k+x)/(n+m))
-}
-
-// likelihood is the logarithm of that of k of n with a share, without the part that does not depend on the share.
-func likelihood(k, n, share float64) float64 {
-	var l float64
-	if k > 0 {
-		l += k * math.Log(share)
-	}
-	if k < n {
-		l += (n - k) * math.Log1p(-share)
-	}
-	return l
 }
 
 // isBack says whether the present slot is as it was before the latest change.
