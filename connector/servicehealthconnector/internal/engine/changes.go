@@ -104,6 +104,9 @@ type change struct {
 	callee             uint32
 	// many of so many instances were replaced; in a surge, so many requests came, and at most so many before.
 	many, of float64
+	// share of the requests were for operation, of which at most most were before.
+	operation   uint32
+	share, most float64
 
 	// told says that it is no longer measured.
 	told bool
@@ -192,6 +195,13 @@ func (c *changes) surged(service uint32, s surge.Surge, at int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.add(&change{service: service, kind: report.TrafficChange, many: s.Requests, of: s.Most, at: at})
+}
+
+// rose notes that many more of the requests to a service are for one operation than usual, since a time in nanoseconds since the epoch.
+func (c *changes) rose(service uint32, r surge.Rise, at int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.add(&change{service: service, kind: report.MixChange, operation: r.Operation, share: r.Share, most: r.Most, at: at})
 }
 
 // add remembers a change. The oldest goes first; a service with many has only room for its latest ones. c is locked.
@@ -373,14 +383,16 @@ func (ch *change) named(table *names.Table) report.Change {
 		}
 	case ch.kind == report.ConfigurationChange:
 		told.To, told.From = ch.template, ch.formerly
+	case ch.kind == report.MixChange:
+		told.Subject, told.Share, told.Before = table.OperationOf(ch.operation).Name, ch.share, ch.most
 	case ch.kind == report.DependencyChange:
 		told.Subject = table.EntityOf(ch.callee).Name
 	}
 	return told
 }
 
-// share is the release's share of the traffic while it was measured. Nobody else reads or writes it after that.
-func (ch *change) share() float64 {
+// ofTraffic is the release's share of the traffic while it was measured. Nobody else reads or writes it after that.
+func (ch *change) ofTraffic() float64 {
 	if ch.all == 0 {
 		return 0
 	}

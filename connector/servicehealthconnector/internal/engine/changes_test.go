@@ -71,11 +71,11 @@ func TestReleases(t *testing.T) {
 		assert.Empty(t, o.fresh(120*second+measured-1, false))
 		fresh := o.fresh(120*second+measured, false)
 		assert.Len(t, fresh, 1)
-		assert.InDelta(t, 0.25, fresh[0].share(), 1e-9)
+		assert.InDelta(t, 0.25, fresh[0].ofTraffic(), 1e-9)
 		assert.Equal(t, 120*second, fresh[0].at)
 		assert.Zero(t, o.measuring.Load())
 		o.traffic(o.front, two, 1000)
-		assert.InDelta(t, 0.25, fresh[0].share(), 1e-9)
+		assert.InDelta(t, 0.25, fresh[0].ofTraffic(), 1e-9)
 	})
 	t.Run("while a rollout goes on, versions take turns", func(t *testing.T) {
 		o := newObserved()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -72,8 +73,9 @@ type watched struct {
 	flushes int
 	// slot is how many calls came in the present slot, all how many since it was first seen.
 	slot, all float64
-	// surge watches the requests to a service.
-	surge surge.Watch
+	// surge watches the requests to a service, and mix which operations they are for; both are nil for other edges.
+	surge *surge.Watch
+	mix   *surge.Mix
 	// leaving says that it has been displaced: that no calls come any more says nothing.
 	leaving bool
 	tally   *suspect.Tally
@@ -121,6 +123,13 @@ func (ds *dependencies) take(now int64, d *decider, table *names.Table) {
 			w.all += float64(r.Calls)
 		}
 	})
+	for _, operation := range slices.Sorted(maps.Keys(d.requests)) { // So that a recording has the same verdicts each time.
+		r := d.requests[operation]
+		if w := ds.watched[dependency.Entry(r.service)]; w != nil {
+			w.mix.Add(operation, r.n)
+		}
+	}
+	clear(d.requests)
 	for _, e := range d.witnesses {
 		if w := ds.watched[e.edge]; w != nil {
 			if w.tally == nil {
@@ -143,6 +152,9 @@ func (ds *dependencies) of(edge dependency.Edge, table *names.Table) *watched {
 			ds.entries++
 		}
 		w = &watched{}
+		if edge.Caller == names.None {
+			w.surge, w.mix = &surge.Watch{}, &surge.Mix{}
+		}
 		w.Limit = ds.limits.Of(edge, table)
 		ds.watched[edge] = w
 		ds.edges = append(ds.edges, edge)
@@ -166,8 +178,12 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 	for _, edge := range ds.edges {
 		w := ds.watched[edge]
 		if edge.Caller == names.None && now-ds.resumed >= settling {
+			began := now - surge.Window*health.SlotLength - ds.window
 			if s, surged := w.surge.Close(w.slot); surged {
-				c.surged(edge.Callee, s, now-surge.Window*health.SlotLength-ds.window)
+				c.surged(edge.Callee, s, began)
+			}
+			if r, rises := w.mix.Close(w.slot); rises {
+				c.rose(edge.Callee, r, began)
 			}
 		}
 		w.slot = 0

@@ -497,7 +497,7 @@ func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, met
 	}
 	e.changes.look(now, e.dependencies.edges)
 	for _, change := range e.changes.fresh(now, last) {
-		events.VersionChanged(change.released(e.names), change.share(), time.Unix(0, now))
+		events.VersionChanged(change.released(e.names), change.ofTraffic(), time.Unix(0, now))
 	}
 	e.diagnoser.rank(now, &e.changes)
 	e.dependencies.look(now, events, e.names, &e.changes, e.diagnoser)

@@ -33,6 +33,8 @@ const (
 	DependencyChange ChangeKind = "dependency"
 	// TrafficChange is that many more requests come to a service than did in the hour before.
 	TrafficChange ChangeKind = "traffic"
+	// MixChange is that many more of the requests to a service are for one operation than were in the hour before.
+	MixChange ChangeKind = "traffic.mix"
 )
 
 // IsMade says whether such a change is one that people make. The others may be, and may also be what trouble makes.
@@ -50,11 +52,12 @@ type Change struct {
 	Kind    ChangeKind
 	Service names.Entity
 	At      time.Time
-	// Subject is what of the service has changed: a flag, or who is called.
+	// Subject is what of the service has changed: a flag, who is called, or an operation.
 	Subject string
 	// From and To are what it was and is, as far as they are known.
 	From, To string
-	// Share is the share of a flag's evaluations that To has, and Before what it was; both from 0 to 1.
+	// Share is the share of a flag's evaluations that To has, or of the requests that the operation has, and Before what it was; both
+	// from 0 to 1.
 	Share, Before float64
 	// Of are how many there are and Many how many of them are concerned: instances, or requests now, where Of is how many there were.
 	Many, Of float64
@@ -105,6 +108,9 @@ func (c *Change) what() string {
 		return fmt.Sprintf("%s called %s for the first time", service, c.Subject)
 	case TrafficChange:
 		return fmt.Sprintf("requests to %s rose to %s in ten seconds (in the hour before: at most %s)", service, figure(c.Many), figure(c.Of))
+	case MixChange:
+		return fmt.Sprintf("%s came to be %s of the requests to %s (in the hour before: at most %s)",
+			c.Subject, percent(c.Share), service, percent(c.Before))
 	default:
 		return fmt.Sprintf("%s changed from %s %s to %s", service, c.Kind, from, c.To)
 	}

@@ -24,11 +24,12 @@ func TestChangesInWords(t *testing.T) {
 		"flag f of shop came to be on in 100 % of its evaluations (before: 50 %)":  {Kind: FlagChange, Subject: "f", To: "on", Share: 1, Before: 0.5},
 		"flag f of shop got other rules, version 2 in place of 1":                  {Kind: FlagRulesChange, Subject: "f", From: "1", To: "2"},
 		"shop evaluated flag f for the first time, to on":                          {Kind: FlagFirst, Subject: "f", To: "on"},
-		"shop was restarted":                                                           {Kind: RestartChange, Many: 2, Of: 2},
-		"1 of 3 instances of shop was replaced":                                        {Kind: RestartChange, Many: 1, Of: 3},
-		"2 of 3 instances of shop were replaced":                                       {Kind: RestartChange, Many: 2, Of: 3},
-		"shop called bank for the first time":                                          {Kind: DependencyChange, Subject: "bank"},
-		"requests to shop rose to 300 in ten seconds (in the hour before: at most 90)": {Kind: TrafficChange, Many: 300, Of: 90},
+		"shop was restarted":                                                             {Kind: RestartChange, Many: 2, Of: 2},
+		"1 of 3 instances of shop was replaced":                                          {Kind: RestartChange, Many: 1, Of: 3},
+		"2 of 3 instances of shop were replaced":                                         {Kind: RestartChange, Many: 2, Of: 3},
+		"shop called bank for the first time":                                            {Kind: DependencyChange, Subject: "bank"},
+		"requests to shop rose to 300 in ten seconds (in the hour before: at most 90)":   {Kind: TrafficChange, Many: 300, Of: 90},
+		"buy came to be 60 % of the requests to shop (in the hour before: at most 10 %)": {Kind: MixChange, Subject: "buy", Share: 0.6, Before: 0.1},
 	} {
 		c.Service, c.At = shop, noon
 		var b strings.Builder
