@@ -32,8 +32,8 @@ const (
 	// more, so that it is less.
 	near     = int64(15 * time.Minute)
 	nearOdds = int64(5 * time.Minute)
-	// familiar is from how long in nanoseconds after a service was first seen on it is known which flags it evaluates, and settledIn
-	// from when on whom it calls, which may be less often.
+	// familiar is from how long in nanoseconds after a service was first seen on it is known which flags it evaluates and what it
+	// consists of, and settledIn from when on whom it calls, which may be less often.
 	familiar  = int64(time.Minute)
 	settledIn = int64(2 * time.Minute)
 	// measured is for how long in nanoseconds after a version first served its share of the traffic is measured.
@@ -141,7 +141,8 @@ func (c *changes) see(service uint32, is served, now int64) {
 	}
 	if is.template != "" {
 		previous, changed := h.templates.See(is.template, now, as)
-		if changed && (h.release == nil || now-h.release.at > rollout.Gone) { // Another release has another template anyway.
+		// A service may have several deployments from the start, and another release has another template anyway.
+		if changed && now-h.first >= familiar && (h.release == nil || now-h.release.at > rollout.Gone) {
 			c.add(&change{service: service, template: is.template, formerly: previous, at: now, kind: report.ConfigurationChange})
 		}
 	}
@@ -197,7 +198,8 @@ func (c *changes) surged(service uint32, s surge.Surge, at int64) {
 	c.add(&change{service: service, kind: report.TrafficChange, many: s.Requests, of: s.Most, at: at})
 }
 
-// rose notes that many more of the requests to a service are for one operation than usual, since a time in nanoseconds since the epoch.
+// rose notes that many more of the requests to a service are for one operation than usual, since a time in nanoseconds since
+// the epoch.
 func (c *changes) rose(service uint32, r surge.Rise, at int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -309,8 +311,9 @@ func (c *changes) holds(ch *change, at int64) bool {
 	}
 }
 
-// rank is how well a change is associated with a suspect, the less the better: those of the suspect go before those of whom it calls or
-// is called by, and what people do before what may as well be a symptom. It is false for one that is not worth a word.
+// rank is how well a change is associated with a suspect, the less the better: those of the suspect go before those of whom
+// it calls or is called by, and what people do before what may as well be a symptom. It is false for one that is not worth a
+// word.
 func (c *changes) rank(ch *change, suspect uint32) (rank int, ok bool) {
 	made := ch.kind.IsMade()
 	switch {
@@ -328,8 +331,9 @@ func (c *changes) rank(ch *change, suspect uint32) (rank int, ok bool) {
 	return rank, true
 }
 
-// before returns the change that came shortly before an onset and is associated best with a suspect, the latest of those that are alike.
-// What people do counts up to now, since what comes with it may be seen a little earlier; what may be a symptom has to come first.
+// before returns the change that came shortly before an onset and is associated best with a suspect, the latest of those
+// that are alike. What people do counts up to now, since what comes with it may be seen a little earlier; what may be a
+// symptom has to come first.
 func (c *changes) before(onset, now int64, suspect uint32, table *names.Table) *report.Change {
 	c.mu.Lock()
 	defer c.mu.Unlock()

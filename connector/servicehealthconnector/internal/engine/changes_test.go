@@ -101,11 +101,12 @@ func TestReleases(t *testing.T) {
 func TestPodsOfAnotherTemplateAreAnotherConfiguration(t *testing.T) {
 	o := newObserved()
 	o.see(o.front, servedBy("1", "", "front-6d4cf56db6", ""), 110*second)
+	o.see(o.front, servedBy("1", "", "front-of-the-north-5f7d8c9b4", ""), 110*second)
 	o.version(o.front, "1", 115*second)
-	assert.Empty(t, o.told(120*second, o.front), "to say nothing of a template is no change")
-	o.see(o.front, servedBy("1", "", "front-7c5ddbdf54", ""), 130*second)
-	assert.Equal(t, "configuration of front", o.told(130*second, o.front))
-	assert.True(t, o.of(o.front, 130*second))
+	assert.Empty(t, o.told(120*second, o.front), "a service may have several, and one that is not told is none")
+	o.see(o.front, servedBy("1", "", "front-7c5ddbdf54", ""), 170*second)
+	assert.Equal(t, "configuration of front", o.told(170*second, o.front))
+	assert.True(t, o.of(o.front, 170*second))
 	o.see(o.front, servedBy("2", "", "front-84f7c6b9d8", ""), 300*second)
 	assert.Equal(t, "version of front", o.told(300*second, o.front), "another version has another template anyway")
 }
@@ -126,7 +127,9 @@ func TestRestarts(t *testing.T) {
 		serve(o, 170, 200, "b", "c")
 		change := o.before(171*second, 200*second, o.front, o.table)
 		require.NotNil(t, change)
-		assert.Equal(t, report.Change{Kind: report.RestartChange, Service: change.Service, At: time.Unix(170, 0), Many: 1, Of: 2}, *change)
+		assert.Equal(t, report.Change{
+			Kind: report.RestartChange, Service: change.Service, At: time.Unix(170, 0), Many: 1, Of: 2,
+		}, *change)
 		assert.False(t, o.of(o.front, 200*second), "it may be a symptom")
 	})
 	t.Run("more of them, and fewer later", func(t *testing.T) {
@@ -248,7 +251,8 @@ func BenchmarkServe(b *testing.B) {
 	attributes := pcommon.NewMap()
 	for key, value := range map[string]string{
 		"service.version": "1.4.0", "vcs.ref.head.revision": "9d59409acf479dfa0df1aa568182e43e43df8bbe",
-		"k8s.deployment.name": "front", "k8s.pod.name": "front-6d4cf56db6-x2x9z", "service.instance.id": "627cc493-f310-47de-96bd-71410b7dec09",
+		"k8s.deployment.name": "front", "k8s.pod.name": "front-6d4cf56db6-x2x9z",
+		"service.instance.id": "627cc493-f310-47de-96bd-71410b7dec09",
 	} {
 		attributes.PutStr(key, value)
 	}

@@ -20,10 +20,12 @@ import (
 	"github.com/throughline-otel/throughline/internal/layer"
 )
 
-// settling is for how long, in nanoseconds, after a time in which nothing came from anywhere the numbers of requests say nothing.
+// settling is for how long, in nanoseconds, after a time in which nothing came from anywhere the numbers of requests say
+// nothing.
 const settling = int64(time.Minute)
 
-// beginning is for how long in nanoseconds it is looked how many calls a new edge gets, and maxBegun bounds those that are looked at.
+// beginning is for how long in nanoseconds it is looked how many calls a new edge gets, and maxBegun bounds those that are
+// looked at.
 const (
 	beginning = int64(time.Minute)
 	maxBegun  = 256
@@ -55,8 +57,8 @@ type dependencies struct {
 	begun []begun
 }
 
-// begun is an edge along which the first call came at a time in nanoseconds since the epoch, after so many requests to its caller. With
-// that, there were so many calls.
+// begun is an edge along which the first call came at a time in nanoseconds since the epoch, after so many requests to its
+// caller. With that, there were so many calls.
 type begun struct {
 	dependency.Edge
 	at            int64
@@ -209,8 +211,8 @@ func (ds *dependencies) begin(now int64, edge dependency.Edge) {
 	}
 }
 
-// lookAtBegun tells the edges whose calls are too many for one that was merely not seen yet: so that a call that is seldom made is no
-// change when it is seen first, it takes more than those with which it was.
+// lookAtBegun tells the edges whose calls are too many for one that was merely not seen yet: so that a call that is seldom
+// made is no change when it is seen first, it takes more than those with which it was.
 func (ds *dependencies) lookAtBegun(now int64, c *changes) {
 	ds.begun = slices.DeleteFunc(ds.begun, func(b begun) bool {
 		w, caller := ds.watched[b.Edge], ds.watched[dependency.Entry(b.Caller)]

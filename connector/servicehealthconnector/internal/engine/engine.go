@@ -573,7 +573,8 @@ func (e *Engine) batch() *batch {
 		return b
 	default:
 		return &batch{
-			reader: reader.New(e.names, e.dimensions), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks), served: map[servedKey]int64{},
+			reader: reader.New(e.names, e.dimensions), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks),
+			served: map[servedKey]int64{},
 		}
 	}
 }

@@ -2,15 +2,15 @@ package engine
 
 import "github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/rollout"
 
-// maxInstances bounds the instances of one service that are told apart at a time, and maxAllInstances those of all; those beyond are
-// not noticed.
+// maxInstances bounds the instances of one service that are told apart at a time, and maxAllInstances those of all; those
+// beyond are not noticed.
 const (
 	maxInstances    = 64
 	maxAllInstances = 1 << 16
 )
 
-// instances are those of a service: where some fall silent while others begin, it was restarted. That some come beside those that stay, or
-// that some go, is scaling, and no change.
+// instances are those of a service: where some fall silent while others begin, it was restarted. That some come beside those
+// that stay, or that some go, is scaling, and no change.
 type instances struct {
 	seen []instance
 	// arrived is when one came that was not there before, and restart what came of it, if anything did.
@@ -23,8 +23,8 @@ type instance struct {
 	first, last int64
 }
 
-// see notes that an instance serves, and says whether one has come while none was awaited. Without room only those that are known count,
-// and of a service that is not yet familiar all have been there before.
+// see notes that an instance serves, and says whether one has come while none was awaited. Without room only those that are
+// known count, and of a service that is not yet familiar all have been there before.
 func (is *instances) see(id string, now int64, room, familiar bool) (arrived bool) {
 	for i := range is.seen {
 		if s := &is.seen[i]; s.id == id {
@@ -54,8 +54,8 @@ func (is *instances) see(id string, now int64, room, familiar bool) (arrived boo
 	return !awaited
 }
 
-// replaced is how many of the instances that were there when the latest one arrived have fallen silent since, of how many. Where as many
-// went within the ten minutes before, that is what they do anyway.
+// replaced is how many of the instances that were there when the latest one arrived have fallen silent since, of how many.
+// Where as many went within the ten minutes before, that is what they do anyway.
 func (is *instances) replaced(now int64) (replaced, all int) {
 	earlier := 0
 	for i := range is.seen {

@@ -76,8 +76,8 @@ func IsEvaluation(event string) bool {
 	return event == "feature_flag.evaluation" || event == "feature_flag"
 }
 
-// Read reads an evaluation from the attributes of its event. Of those with a former name the current one counts, and a value only
-// where there is no variant. It is false where it is not known which flag it was, or what it came to.
+// Read reads an evaluation from the attributes of its event. Of those with a former name the current one counts, and a value
+// only where there is no variant. It is false where it is not known which flag it was, or what it came to.
 func Read(attributes pcommon.Map) (Evaluation, bool) {
 	var e Evaluation
 	var variant, former string

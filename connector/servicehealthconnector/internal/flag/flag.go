@@ -12,8 +12,8 @@ const (
 	// maxFlags bounds the flags of all services that are watched, and maxOfService those of one; further ones are not.
 	maxFlags     = 4096
 	maxOfService = 256
-	// maxVariants bounds the variants of a flag that are told apart. A flag with more than maxTold of them takes values rather than
-	// variants, of which one more is no change.
+	// maxVariants bounds the variants of a flag that are told apart. A flag with more than maxTold of them takes values
+	// rather than variants, of which one more is no change.
 	maxVariants = 16
 	maxTold     = 8
 	// idle is after how long in nanoseconds without an evaluation a flag makes room for another one, and swept how often it is
@@ -22,8 +22,8 @@ const (
 	swept = int64(60e9)
 	// learning is for how long in nanoseconds from its first evaluation on what a flag comes to is no change.
 	learning = int64(60e9)
-	// A slot is a time, in nanoseconds, whose evaluations are compared with those before it: as long as it takes for enough of them,
-	// between two limits.
+	// A slot is a time, in nanoseconds, whose evaluations are compared with those before it: as long as it takes for enough
+	// of them, between two limits.
 	shortest, longest = int64(5e9), int64(60e9)
 	enough            = 20
 	// moved is by how much a variant's share has to grow.
@@ -127,8 +127,8 @@ func NewBook() *Book {
 	return &Book{flags: map[id]*flag{}, ofService: map[uint32]int{}, latest: map[uint32]*Change{}}
 }
 
-// Observe takes an evaluation into account, and appends the changes that it shows. known says that the service is not new itself;
-// now is in nanoseconds since the epoch.
+// Observe takes an evaluation into account, and appends the changes that it shows. known says that the service is not new
+// itself; now is in nanoseconds since the epoch.
 func (b *Book) Observe(service uint32, known bool, e *Evaluation, now int64, changes []*Change) []*Change {
 	f := b.flags[id{service, e.Set, e.Key}]
 	if f == nil {

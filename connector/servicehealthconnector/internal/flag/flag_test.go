@@ -17,6 +17,7 @@ const (
 )
 
 func TestRead(t *testing.T) {
+	long := string(make([]byte, maxName+1))
 	for name, c := range map[string]struct {
 		attributes map[string]any
 		want       string
@@ -28,18 +29,22 @@ func TestRead(t *testing.T) {
 			},
 			"web/logo red 3",
 		},
-		"former names": {map[string]any{"feature_flag.key": "logo", "feature_flag.provider_name": "flags", "feature_flag.variant": "red"}, "/logo red "},
+		"former names": {
+			map[string]any{"feature_flag.key": "logo", "feature_flag.provider_name": "flags", "feature_flag.variant": "red"},
+			"/logo red ",
+		},
 		"both": {
-			map[string]any{"feature_flag.key": "logo", "feature_flag.variant": "red", "feature_flag.result.variant": "blue"}, "/logo blue ",
+			map[string]any{"feature_flag.key": "logo", "feature_flag.variant": "red", "feature_flag.result.variant": "blue"},
+			"/logo blue ",
 		},
 		"a truth value":  {map[string]any{"feature_flag.key": "logo", "feature_flag.result.value": true}, "/logo true "},
 		"a whole number": {map[string]any{"feature_flag.key": "logo", "feature_flag.result.value": 1234567}, "/logo 1234567 "},
 		"a number":       {map[string]any{"feature_flag.key": "logo", "feature_flag.result.value": 0.25}, "/logo 0.25 "},
 		"a text":         {map[string]any{"feature_flag.key": "logo", "feature_flag.result.value": "red"}, "/logo red "},
-		"a document":     {map[string]any{"feature_flag.key": "logo", "feature_flag.result.value": string(make([]byte, maxValue+1))}, ""},
+		"a document":     {map[string]any{"feature_flag.key": "logo", "feature_flag.result.value": long[:maxValue+1]}, ""},
 		"a map":          {map[string]any{"feature_flag.key": "logo", "feature_flag.result.value": map[string]any{"a": 1}}, ""},
 		"no key":         {map[string]any{"feature_flag.result.variant": "red"}, ""},
-		"a long key":     {map[string]any{"feature_flag.key": string(make([]byte, maxName+1)), "feature_flag.result.variant": "red"}, ""},
+		"a long key":     {map[string]any{"feature_flag.key": long, "feature_flag.result.variant": "red"}, ""},
 		"nothing":        {map[string]any{"feature_flag.key": "logo"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -133,8 +133,8 @@ func (r *Reader) Resource(identity service.Identity, attributes pcommon.Map) Res
 	return resource
 }
 
-// deployed reads what is deployed, and where. Whatever of a Deployment in Kubernetes is rolled out gets another ReplicaSet, which is named
-// after the template of its pods, and after which its pods are.
+// deployed reads what is deployed, and where. Whatever of a Deployment in Kubernetes is rolled out gets another ReplicaSet,
+// which is named after the template of its pods, and after which its pods are.
 func (r *Resource) deployed(attributes pcommon.Map) {
 	var deployment, pod text
 	for key, value := range attributes.All() {
@@ -156,7 +156,8 @@ func (r *Resource) deployed(attributes pcommon.Map) {
 	if r.Instance == "" {
 		r.Instance = pod
 	}
-	// A pod's name is that of its ReplicaSet and five letters, that of a ReplicaSet that of its Deployment and the template's hash.
+	// A pod's name is that of its ReplicaSet and five letters, that of a ReplicaSet that of its Deployment and the
+	// template's hash.
 	if end := strings.LastIndexByte(pod, '-'); r.Template == "" && deployment != "" && end > len(deployment)+1 &&
 		pod[len(deployment)] == '-' && strings.HasPrefix(pod, deployment) {
 		r.Template = pod[:end]

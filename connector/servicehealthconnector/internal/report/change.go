@@ -56,10 +56,11 @@ type Change struct {
 	Subject string
 	// From and To are what it was and is, as far as they are known.
 	From, To string
-	// Share is the share of a flag's evaluations that To has, or of the requests that the operation has, and Before what it was; both
-	// from 0 to 1.
+	// Share is the share of a flag's evaluations that To has, or of the requests that the operation has, and Before what it
+	// was; both from 0 to 1.
 	Share, Before float64
-	// Of are how many there are and Many how many of them are concerned: instances, or requests now, where Of is how many there were.
+	// Of are how many there are and Many how many of them are concerned: instances, or requests now, where Of is how many
+	// there were.
 	Many, Of float64
 }
 
@@ -107,7 +108,8 @@ func (c *Change) what() string {
 	case DependencyChange:
 		return fmt.Sprintf("%s called %s for the first time", service, c.Subject)
 	case TrafficChange:
-		return fmt.Sprintf("requests to %s rose to %s in ten seconds (in the hour before: at most %s)", service, figure(c.Many), figure(c.Of))
+		return fmt.Sprintf("requests to %s rose to %s in ten seconds (in the hour before: at most %s)",
+			service, figure(c.Many), figure(c.Of))
 	case MixChange:
 		return fmt.Sprintf("%s came to be %s of the requests to %s (in the hour before: at most %s)",
 			c.Subject, percent(c.Share), service, percent(c.Before))

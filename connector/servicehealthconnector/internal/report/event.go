@@ -276,7 +276,8 @@ func rough(d time.Duration) string {
 func (e *Events) VersionChanged(r Release, share float64, now time.Time) {
 	c := r.Change()
 	a := e.add("service.version_changed", c.At, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s now serves %s %s with %s of its traffic; before, it was %s.", c.Service.Name, c.Kind, c.To, percent(share), cmp.Or(c.From, "unknown")))
+		fmt.Sprintf("%s now serves %s %s with %s of its traffic; before, it was %s.",
+			c.Service.Name, c.Kind, c.To, percent(share), cmp.Or(c.From, "unknown")))
 	e.records.At(e.records.Len() - 1).SetObservedTimestamp(pcommon.NewTimestampFromTime(now))
 	a.PutStr("service.name", c.Service.Name)
 	putUnlessEmpty(a, "service.namespace", c.Service.Namespace)

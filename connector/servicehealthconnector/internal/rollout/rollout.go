@@ -24,8 +24,8 @@ type seen[V comparable] struct {
 	last  int64
 }
 
-// See notes that a value serves at the time now, in nanoseconds since the epoch. If it is new, it returns what served before; the
-// first one of all is not. keep makes a copy of a value that is to be remembered.
+// See notes that a value serves at the time now, in nanoseconds since the epoch. If it is new, it returns what served
+// before; the first one of all is not. keep makes a copy of a value that is to be remembered.
 func (r *Rollout[V]) See(is V, now int64, keep func(V) V) (previous V, changed bool) {
 	at := r.find(is)
 	if at < 0 {

@@ -1,8 +1,8 @@
-// Package surge notices when many more requests come to a service than usual, or many more of one kind among them. It is pure: it gets
-// counts, one for each slot of time.
+// Package surge notices when many more requests come to a service than usual, or many more of one kind among them. It is
+// pure: it gets counts, one for each slot of time.
 //
-// Usual is what came in any ten seconds of the past hour. Whatever the distribution, of windows that are alike the latest is beyond
-// all others by a chance of one in their number, and as far beyond them as is asked for here much more seldom.
+// Usual is what came in any ten seconds of the past hour. Whatever the distribution, of windows that are alike the latest is
+// beyond all others by a chance of one in their number, and as far beyond them as is asked for here much more seldom.
 package surge
 
 // Window is how many slots are looked at together: ten seconds.
@@ -13,7 +13,8 @@ const (
 	// have to be more.
 	multiple = 2
 	least    = 50
-	// share is by how much the share of an operation has to be beyond that of any window, and enough how many requests make a share.
+	// share is by how much the share of an operation has to be beyond that of any window, and enough how many requests make
+	// a share.
 	share  = 0.2
 	enough = 50
 	// settled is how many slots make a past: ten minutes.
@@ -119,8 +120,8 @@ func (m *Mix) Add(number uint32, requests float64) {
 	}
 }
 
-// Close ends a slot in which so many requests came in all, and says whether the share of an operation has begun to be much larger than
-// usual: of several, the one that is so by most.
+// Close ends a slot in which so many requests came in all, and says whether the share of an operation has begun to be much
+// larger than usual: of several, the one that is so by most.
 func (m *Mix) Close(all float64) (largest Rise, rises bool) {
 	total := m.all.close(m.slots, all)
 	known := m.shared >= settled
