@@ -28,6 +28,8 @@ const (
 	enough            = 20
 	// moved is by how much a variant's share has to grow.
 	moved = 0.2
+	// rare is the share below which what comes before the first evaluation to a variant in a slot is not of the time of the change.
+	rare = 0.05
 	// leastPast is how many evaluations make a past.
 	leastPast = 20
 	// halfLife is the age in nanoseconds at which an evaluation counts half.
@@ -120,6 +122,8 @@ type variant struct {
 	// first is when it was evaluated first in the present slot, last when it was last.
 	first, last        int64
 	slot, past, before float64
+	// skipped are the evaluations of the flag in the present slot that came before the first one to it.
+	skipped float64
 }
 
 // NewBook returns an empty book.
@@ -163,7 +167,7 @@ func (b *Book) Observe(service uint32, known bool, e *Evaluation, now int64, cha
 	f.slot++
 	if v != nil {
 		if v.slot++; v.slot == 1 {
-			v.first = now
+			v.first, v.skipped = now, f.slot-1
 		}
 		v.last = now
 	}
@@ -241,6 +245,9 @@ func (b *Book) close(f *flag, now int64, changes []*Change) []*Change {
 		f.change = &Change{
 			Kind: Served, Variant: riser.Variant, Previous: f.usual(riser.Variant),
 			Share: riser.slot / f.slot, Before: riser.past / f.past, At: riser.first,
+		}
+		if f.change.Before < rare {
+			f.change.Share = riser.slot / (f.slot - riser.skipped)
 		}
 		changes = b.tell(f.change, f, now, changes)
 		f.restart()

@@ -127,6 +127,16 @@ func TestWhatIsTakenBackIsNoChange(t *testing.T) {
 	assert.Equal(t, "230 s: f off to on, 1.0 (before 0.0)", s.told()[1], "and may come again")
 }
 
+// A slot begins before the change, but what is told of it is from then on.
+func TestAChangeWithinASlot(t *testing.T) {
+	s := newService()
+	s.run(100, "f", "", "off")
+	s.run(10, "f", "", "on")
+	s.run(102, "f", "", "off")
+	s.run(5, "f", "", "on")
+	assert.Equal(t, "212 s: f off to on, 1.0 (before 0.0)", s.told()[1])
+}
+
 func TestToGoBackLaterIsAChange(t *testing.T) {
 	s := newService()
 	s.run(100, "f", "", "off")
