@@ -34,7 +34,7 @@ func TestDocumentsAreReadAgain(t *testing.T) {
 		return func() bool { return strings.Contains(gateway.Output(), what) }
 	}
 	gateway.Await("it is refused", 10*time.Second, says("changed documents were refused"))
-	assert.Contains(t, gateway.Output(), "slo.yaml:48: `spec.objectives[0].target`: must be from 0 up to but not including 1")
+	assert.Contains(t, gateway.Output(), "slo.yaml:41: `spec.objectives[0].target`: must be from 0 up to but not including 1")
 	assert.InDelta(t, 1, outdated(), 0)
 
 	write("target: 0.999", "target: 0.99")

@@ -44,7 +44,19 @@ func (l *loader) load() ([]openslo.Objective, *sli.Binder, error) {
 		return nil, nil, err
 	}
 	l.present = objectives
+	l.warn()
 	return objectives, binder, nil
+}
+
+// warn tells of documents that are right, but to no effect: a name in them may be wrong.
+func (l *loader) warn() {
+	var idle []string
+	for _, document := range l.watcher.Idle() {
+		idle = append(idle, document.Error())
+	}
+	if len(idle) > 0 {
+		l.set.Logger.Warn("some documents have no effect", names("documents", idle))
+	}
 }
 
 // watch looks from time to time whether the documents have changed, until ctx ends. What has to be told then is sent with
@@ -87,6 +99,7 @@ func (s *shared) reload(ctx context.Context) {
 	l.present = objectives
 	s.logger.Info("changed documents were taken in", zap.Int("objectives", len(objectives)),
 		names("added", difference.Added), names("changed", difference.Changed), names("removed", difference.Removed))
+	l.warn()
 }
 
 // names are a field of a log record, the first ones of many.

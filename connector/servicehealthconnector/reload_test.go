@@ -325,6 +325,27 @@ func TestAReloadOutlivesARestart(t *testing.T) {
 	})
 }
 
+// A name in it may be wrong, so it is told wherever it is loaded.
+func TestDocumentsWithoutEffectAreTold(t *testing.T) {
+	const orphan = "apiVersion: openslo/v1\nkind: Service\nmetadata: {name: bakc}\nspec: {}\n"
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloading(t, orphan, promise("one", "0.3", "0.99"))
+		defer r.stop()
+		told := func() []any {
+			all := r.said.TakeAll()
+			require.NotEmpty(t, all)
+			said := all[len(all)-1]
+			assert.Equal(t, zap.WarnLevel, said.Level)
+			assert.Equal(t, "some documents have no effect", said.Message)
+			return said.ContextMap()["documents"].([]any)
+		}
+		assert.Equal(t, []any{r.path + `:1: no SLO refers to the Service "bakc"`}, told())
+		r.write(promise("one", "0.3", "0.99"), orphan)
+		r.wait(31 * time.Second)
+		assert.Equal(t, []any{r.path + `:23: no SLO refers to the Service "bakc"`}, told())
+	})
+}
+
 func TestNothingIsReadAgainUnlessAsked(t *testing.T) {
 	for name, set := range map[string]func(*Config){
 		"no interval":     func(cfg *Config) { cfg.SLO.ReloadInterval = 0 },

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Replays each recording of a folder through a collector of its own, in the time of the recording, with config/replay.yaml,
-# and scores the events with the score.py that lies beside the recordings.
-# Usage: diagnose.sh FOLDER, which holds *.jsonl.zst, cases.json and score.py.
+# and scores the events.
+# Usage: diagnose.sh FOLDER, which holds *.jsonl.zst, cases.json and maybe a score.py: README.md says more.
 set -euo pipefail
-if [ $# -ne 1 ] || [ ! -f "$1/cases.json" ] || [ ! -f "$1/score.py" ]; then
-  echo "usage: make diagnose DATA=FOLDER, a folder with recordings, cases.json and score.py" >&2
+if [ $# -ne 1 ] || [ ! -f "$1/cases.json" ]; then
+  echo "usage: make diagnose DATA=FOLDER, a folder with recordings and cases.json" >&2
   exit 2
 fi
 data=$(cd "$1" && pwd)
@@ -35,4 +35,8 @@ for file in "$data"/*.jsonl.zst; do
   while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
 done
 wait
-python3 "$data/score.py" "$data/cases.json" "$out/events"
+if [ -f "$data/score.py" ]; then
+  python3 "$data/score.py" "$data/cases.json" "$out/events"
+else
+  (cd examples/replay && go run ./score "$data/cases.json" "$out/events")
+fi

@@ -3,8 +3,8 @@
 # median time and false alarms. No constant can be set at run time; each row is built with a changed copy of the file.
 # Usage: sensitivity.sh FOLDER [PATTERN], as for diagnose.sh; the pattern says which recordings, such as 'tt-*,day-tt-*'.
 set -euo pipefail
-if [ $# -lt 1 ] || [ ! -f "$1/cases.json" ] || [ ! -f "$1/score.py" ]; then
-  echo "usage: examples/replay/sensitivity.sh FOLDER [PATTERN], a folder with recordings, cases.json and score.py" >&2
+if [ $# -lt 1 ] || [ ! -f "$1/cases.json" ]; then
+  echo "usage: examples/replay/sensitivity.sh FOLDER [PATTERN], a folder with recordings and cases.json" >&2
   exit 2
 fi
 data=$(cd "$1" && pwd)
@@ -16,10 +16,9 @@ trap 'rm -rf "$out"' EXIT
 
 row() { # the name of the row, and an overlay for the build
   rm -rf "$out/events" && mkdir "$out/events"
-  go test -overlay "$2" -c -o "$out/engine.test" "$internal/engine"
-  (cd "$internal/engine" && THROUGHLINE_DATA=$data THROUGHLINE_EVENTS=$out/events THROUGHLINE_RECORDINGS=$pattern \
-    "$out/engine.test" -test.run '^TestRecordedTelemetry$' >"$out/log") || { cat "$out/log" >&2; exit 1; }
-  python3 "$data/score.py" "$data/cases.json" "$out/events" --json | python3 -c '
+  (cd bench && go build -overlay "$2" -o "$out/verdicts" ./verdicts)
+  "$out/verdicts" -config config/replay.yaml -only "$pattern" "$data" "$out/events"
+  (cd examples/replay && go run ./score "$data/cases.json" "$out/events" --json) | python3 -c '
 import json, os, statistics, sys
 events, score = sys.argv[2], json.load(sys.stdin)
 cells = []

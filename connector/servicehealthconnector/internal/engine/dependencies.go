@@ -46,6 +46,8 @@ type dependencies struct {
 	watched              map[dependency.Edge]*watched
 	entries, mostEntries int
 	silence              int64
+	// window is how long a trace is held before its calls count, in nanoseconds.
+	window int64
 	// closed is when the present slot began; seen says that anything at all was seen in it.
 	closed int64
 	seen   bool
@@ -108,6 +110,7 @@ func newDependencies(s Settings, start int64) *dependencies {
 		watched:     map[dependency.Edge]*watched{},
 		mostEntries: s.MaxEdges,
 		silence:     int64(s.Silence),
+		window:      int64(s.TraceWindow),
 		closed:      start,
 		window:      int64(s.TraceWindow),
 	}
@@ -293,8 +296,12 @@ func (ds *dependencies) suspects(
 	if verdict.Reason == health.Silence {
 		from = edge.Caller
 	} else if w.tally != nil {
-		ranked, _ := w.tally.Rank(now)
+		ranked, _ := w.tally.Rank(now, 0)
 		for _, s := range ranked {
+			// Calls count when their trace is decided. Those that failed long before are the noise that there always is.
+			if s.Since < verdict.Onset-ds.window-health.SlotLength {
+				s.Since = verdict.Onset
+			}
 			suspects = append(suspects, blamed(&s, table))
 		}
 	}
@@ -320,7 +327,7 @@ func (w *watched) first(now int64) (entity uint32, known bool) {
 	if w.tally == nil {
 		return names.None, false
 	}
-	ranked, _ := w.tally.Rank(now)
+	ranked, _ := w.tally.Rank(now, 0)
 	if len(ranked) == 0 {
 		return names.None, false
 	}

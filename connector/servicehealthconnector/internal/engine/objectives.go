@@ -232,7 +232,11 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 		}
 		var first uint32
 		if d := o.dossiers[t.Key]; d != nil {
-			ranked, _ := d.tally.Rank(horizon)
+			since := t.Onset
+			if since == horizon {
+				since = 0 // No bucket burns by itself, only all of them together.
+			}
+			ranked, _ := d.tally.Rank(horizon, since)
 			var suspects []accused
 			for _, s := range ranked {
 				suspects = append(suspects, blamed(&s, table))

@@ -35,7 +35,7 @@ func (b *Book) Note(service uint32, n Note, now int64) {
 
 func (a *apart) note(e event) {
 	if indexOf(a.events, e) < 0 && len(a.events) < maxPerStratum {
-		a.events = append(a.events, count{e, 1})
+		a.events = append(a.events, count{e, 1, e.what})
 	}
 }
 

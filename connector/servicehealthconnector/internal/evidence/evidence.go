@@ -160,11 +160,18 @@ type known struct {
 	units, pending float64
 	// moment is when pending was last added to.
 	moment int64
+	// before is how much of the stratum's past says nothing of the event, since it could not be seen then.
+	before past
 }
+
+// past is so many units, and what they are worth.
+type past struct{ units, witnesses float64 }
 
 type count struct {
 	event
 	n float64
+	// unanswered is, for a Call, the operation that it would have been had nobody answered.
+	unanswered uint32
 }
 
 // feature is an event under an operation, over all strata: what was seen since it last was as usual, and what was to be expected.
@@ -360,7 +367,8 @@ func (b *Book) path(t *trace.Trace, i int32) {
 	}
 	for n--; n >= 0; n-- {
 		span := way[n]
-		hash = mix(mix(hash, t.Spans[span].Operation), b.does(t, span))
+		does, _ := b.does(t, span)
+		hash = mix(mix(hash, t.Spans[span].Operation), does)
 		b.paths[span] = hash
 	}
 }
@@ -372,12 +380,12 @@ func mix(hash uint64, operation uint32) uint64 {
 }
 
 // does is the operation that says what span i is for: of a call to another service, the one that is called. The spans of a service
-// through which requests only come in have that of the one call that they make.
-func (b *Book) does(t *trace.Trace, i int32) uint32 {
+// through which requests only come in have that of the one call that they make. unanswered is what it were had nobody answered.
+func (b *Book) does(t *trace.Trace, i int32) (operation, unanswered uint32) {
 	for range maxDepth {
 		remote := t.Remote(i)
 		if t.Spans[i].IsOutgoing() && remote != trace.None {
-			return t.Spans[remote].Operation
+			return t.Spans[remote].Operation, t.Spans[i].Operation
 		}
 		only := t.FirstChild[i]
 		if t.Spans[i].Service != t.Spans[0].Service || only == trace.None || t.NextSibling[only] != trace.None {
@@ -385,7 +393,7 @@ func (b *Book) does(t *trace.Trace, i int32) uint32 {
 		}
 		i = only
 	}
-	return t.Spans[i].Operation
+	return t.Spans[i].Operation, t.Spans[i].Operation
 }
 
 // unit is what the spans of one trace under the same circumstances say: they are one witness.
@@ -400,7 +408,7 @@ func (b *Book) unit(t *trace.Trace, spans []int32, now int64) {
 	}
 	weight := 1 / float64(len(spans))
 	own := b.stratum(b.paths[spans[0]])
-	does := b.does(t, spans[0])
+	does, _ := b.does(t, spans[0])
 	under := b.stratum(mix(mix(mix(2, caller(t, spans[0])), first.Operation), does))
 	anywhere := b.stratum(mix(mix(1, first.Operation), does))
 	for _, s := range []*stratum{own, under, anywhere} {
@@ -475,9 +483,9 @@ func (b *Book) compare(t *trace.Trace, d *durations, spans []int32, now int64) {
 func (b *Book) judge(s *stratum, weight float64, now int64, alike bool) {
 	for i := range s.events {
 		k := &s.events[i]
-		usual := k.usual(s)
-		if k.feature != nil && (alike || usual <= sure || usual >= 1-sure) {
-			k.feature.add(now, b.share(k.event, weight), usual, s.witnesses+1, &b.decay)
+		usual, past := k.usual(s), k.past(s)
+		if k.feature != nil && past.witnesses >= leastPast && (alike || usual <= sure || usual >= 1-sure) {
+			k.feature.add(now, b.share(k.event, weight), usual, past.witnesses+1, &b.decay)
 		}
 	}
 }
@@ -488,20 +496,46 @@ func (b *Book) knowAll(s *stratum, span *trace.Record) {
 		if c.kind == Errors {
 			service = c.what
 		}
-		b.know(s, key{span.Operation, c.event}, service)
+		if k := b.know(s, key{span.Operation, c.event}, service); k != nil && c.unanswered != c.what {
+			s.answered(k, c.unanswered)
+		}
 	}
+}
+
+// answered lets the past of a call begin when it is first answered, of one that hardly ever was before: who is called has begun to
+// send telemetry, and the caller does what it always did.
+func (s *stratum) answered(by *known, call uint32) {
+	is := func(k *known) bool { return k.kind == Call && k.what == call }
+	i := slices.IndexFunc(s.events, func(k known) bool { return is(&k) && k.doublings == 0 })
+	if i < 0 {
+		return
+	}
+	if s.events[i].usual(s) >= always {
+		for j := range s.events {
+			if k := &s.events[j]; is(k) {
+				k.units, k.pending, k.before = 0, 0, past{s.units, s.witnesses}
+			}
+		}
+	}
+	by.before = s.events[i].before
+}
+
+// past is that of an event in its stratum.
+func (k *known) past(s *stratum) past {
+	return past{s.units - k.before.units, s.witnesses - k.before.witnesses}
 }
 
 // usual is the share of units under which an event happens.
 func (k *known) usual(s *stratum) float64 {
-	return (min(1, max(0, k.units/s.units))*s.witnesses + 0.5) / (s.witnesses + 1)
+	past := k.past(s)
+	return (min(1, max(0, k.units/max(1, past.units)))*past.witnesses + 0.5) / (past.witnesses + 1)
 }
 
 // count makes a unit part of the past, as usual as can be until it is known whether it is after a change.
 func (b *Book) count(s *stratum, weight float64, now int64) {
 	for i := range s.events {
 		k := &s.events[i]
-		usual := k.units / max(1, s.units)
+		usual := k.units / max(1, k.past(s).units)
 		k.units += usual
 		k.pending += b.share(k.event, weight) - usual
 		k.moment = now / moment
@@ -579,16 +613,17 @@ func (b *Book) happened(t *trace.Trace, i int32) {
 	from := len(b.events)
 	b.times = b.times[:0]
 	for child := t.FirstChild[i]; child != trace.None; child = t.NextSibling[child] {
-		b.again(event{kind: Call, what: b.does(t, child)})
+		does, unanswered := b.does(t, child)
+		b.again(event{kind: Call, what: does}, unanswered)
 	}
 	for _, n := range b.notesOf(t.Spans[i].ID) {
 		if n.Template != 0 {
-			b.again(event{kind: Record, what: n.Template})
+			b.again(event{kind: Record, what: n.Template}, n.Template)
 		}
 	}
 	for _, c := range b.times {
 		for least := 1.0; least <= c.n; least *= 2 {
-			b.note(from, c.event)
+			b.add(from, count{c.event, 1, c.unanswered})
 			c.doublings++
 		}
 	}
@@ -605,11 +640,11 @@ func (b *Book) happened(t *trace.Trace, i int32) {
 }
 
 // again counts what happens under the present span.
-func (b *Book) again(e event) {
+func (b *Book) again(e event, unanswered uint32) {
 	if i := indexOf(b.times, e); i >= 0 {
 		b.times[i].n++
 	} else if len(b.times) < maxPerStratum {
-		b.times = append(b.times, count{e, 1})
+		b.times = append(b.times, count{e, 1, unanswered})
 	}
 }
 
@@ -623,9 +658,11 @@ func failsBelow(t *trace.Trace, i int32) bool {
 }
 
 // note adds an event to those from an index on, unless it is there.
-func (b *Book) note(from int, e event) {
-	if indexOf(b.events[from:], e) < 0 && len(b.events)-from < maxPerStratum {
-		b.events = append(b.events, count{e, 1})
+func (b *Book) note(from int, e event) { b.add(from, count{e, 1, e.what}) }
+
+func (b *Book) add(from int, c count) {
+	if indexOf(b.events[from:], c.event) < 0 && len(b.events)-from < maxPerStratum {
+		b.events = append(b.events, c)
 	}
 }
 
@@ -638,16 +675,18 @@ func indexOf(list []count, e event) int {
 	return -1
 }
 
-// know makes an event one of those of a stratum.
-func (b *Book) know(s *stratum, k key, service uint32) {
+// know makes an event one of those of a stratum, and returns it if it is new.
+func (b *Book) know(s *stratum, k key, service uint32) *known {
 	for i := range s.events {
 		if s.events[i].event == k.event {
-			return
+			return nil
 		}
 	}
-	if len(s.events) < maxPerStratum {
-		s.events = append(s.events, known{event: k.event, feature: b.feature(k, service, names.None)})
+	if len(s.events) >= maxPerStratum {
+		return nil
 	}
+	s.events = append(s.events, known{event: k.event, feature: b.feature(k, service, names.None)})
+	return &s.events[len(s.events)-1]
 }
 
 func (b *Book) feature(k key, service, callee uint32) *feature {
@@ -832,6 +871,8 @@ func (b *Book) fade(now int64) {
 			}
 			k.units = keep * (k.units + doubtful*k.pending)
 			k.pending = 0
+			k.before.units *= keep
+			k.before.witnesses *= keep
 		}
 	}
 	b.all = slices.DeleteFunc(b.all, func(f *feature) bool {

@@ -110,6 +110,34 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// Who is called has begun to send telemetry, and its caller does nothing new. From then on it is known what is usual.
+func TestACallThatIsAnsweredForTheFirstTime(t *testing.T) {
+	const (
+		nobody = `
+			1 - shop server 0-100 op=buy
+			2 1 shop client 5-8 op=query peer=db
+			7 1 shop internal 91-95 op=print`
+		unanswered = nobody + `
+			3 1 shop client 10-50 op=pay peer=pay.example.com`
+		answered = unanswered + `
+			4 3 bank server 12-48 op=charge`
+		twice = answered + `
+			5 1 shop client 52-90 op=pay peer=pay.example.com
+			6 5 bank server 54-88 op=charge`
+	)
+	long := stretch{seconds: 300, trace: unanswered}
+	assert.Empty(t, play(t, names.New(), long, stretch{seconds: 20, trace: answered}))
+	assert.Empty(t, play(t, names.New(), long, stretch{seconds: 300, trace: answered}))
+	table := names.New()
+	for what, then := range map[string]string{"pay": unanswered, "charge": nobody} {
+		f := heaviest(t, play(t, table, long, stretch{seconds: 300, trace: answered}, stretch{seconds: 20, trace: then}))
+		assert.Equal(t, Call, f.Kind)
+		assert.Equal(t, what, table.OperationOf(f.What).Name)
+	}
+	f := heaviest(t, play(t, table, long, stretch{seconds: 300, trace: answered}, stretch{seconds: 20, trace: twice}))
+	assert.Equal(t, 2, f.Least)
+}
+
 // A loop that runs another number of times does nothing that it did not do before.
 func TestRepetition(t *testing.T) {
 	queries := func(n int) string {

@@ -364,6 +364,35 @@ func TestLimits(t *testing.T) {
 	assert.Empty(t, changes)
 }
 
+// docs/health.md has this table: of a dependency whose calls never failed, after how many slots it is told, or 0, that a share of them
+// does, by its past and by limits.
+func TestALimitIsSlowerThanThePast(t *testing.T) {
+	for _, row := range []struct {
+		failing              float64
+		past, two, ten, half int
+	}{
+		{1, 2, 1, 2, 7},
+		{0.3, 2, 1, 5, 0},
+		{0.08, 8, 4, 0, 0},
+	} {
+		for i, limit := range []float64{0, 0.02, 0.1, 0.5} {
+			var within int
+			for seed := range uint64(5) {
+				tr := newTraffic(seed)
+				tr.perSlot = 500
+				w, now := &Watch{Limit: Limit{FailureRate: limit}}, begin
+				run(w, tr, &now, 120, 0)
+				tr.failing = row.failing
+				_, after := run(w, tr, &now, 24, 0)
+				if len(after) > 0 {
+					within = max(within, after[0])
+				}
+			}
+			assert.Equal(t, []int{row.past, row.two, row.ten, row.half}[i], within, "%g failing, limit %g", row.failing, limit)
+		}
+	}
+}
+
 func TestALimitStaysWhateverIsLearned(t *testing.T) {
 	tr, now := newTraffic(1), begin
 	w := &Watch{Limit: Limit{Duration: 1e9}}

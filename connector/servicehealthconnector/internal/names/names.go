@@ -90,7 +90,8 @@ func (s Source) Confidence() float64 { return sources[s].confidence }
 // isOne says whether who answered under such a name once is whom it means each time.
 func (s Source) isOne() bool { return s.Confidence() >= sources[FromHost].confidence }
 
-// Operation is what a service does under one span name and kind and, for outgoing calls, toward one peer.
+// Operation is what a service does under one span name and kind and, for outgoing calls, toward one peer. That peer it stays when it
+// begins to send telemetry.
 type Operation struct {
 	Service uint32
 	Peer    uint32
@@ -187,6 +188,14 @@ func (t *Table) SourceOf(number uint32) Source {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.sources[number]
+}
+
+// Before returns the peer that a service was until it sent telemetry: a peer of that name and layer that was known before it.
+func (t *Table) Before(number uint32, name string, in layer.Layer) (uint32, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	was, known := t.entities.numbers[Entity{Identity: service.Identity{Name: name}, Layer: in}]
+	return was, known && was < number && t.entities.rows[was].Peer
 }
 
 // Answered notes that a service answered a call to a peer: behind the peer's address is that service, unless another one

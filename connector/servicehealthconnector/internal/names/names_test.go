@@ -46,6 +46,21 @@ func TestAPeerThatBeginsToSendTelemetryKeepsItsNumber(t *testing.T) {
 	assert.Equal(t, FromTelemetry, table.SourceOf(peer), "and stays a service")
 }
 
+func TestAServiceMayHaveBeenAPeerBefore(t *testing.T) {
+	table := New()
+	early := table.Entity(named("early"))
+	table.Peer("early", layer.External, FromHost)
+	peer := table.Peer("late", layer.External, FromHost)
+	late := table.Entity(named("late"))
+	_, ok := table.Before(early, "early", layer.External)
+	assert.False(t, ok, "it was a service first")
+	_, ok = table.Before(late, "late", layer.Data)
+	assert.False(t, ok, "nobody of that layer was called so")
+	was, ok := table.Before(late, "late", layer.External)
+	assert.True(t, ok)
+	assert.Equal(t, peer, was)
+}
+
 func TestPeersLeaveRoomForServices(t *testing.T) {
 	table := New()
 	for i := range MaxEntities {

@@ -34,7 +34,8 @@
 //   - Several objectives in one SLO are named name/displayName (in lower case, words joined by dashes), or name/percent if
 //     there is no display name.
 //   - An SLI, AlertPolicy or AlertCondition that nothing refers to is refused, for it looks as if it measured or alerted. A
-//     Service, DataSource or AlertNotificationTarget only describes what there is, and may stand alone.
+//     Service, DataSource or AlertNotificationTarget only describes what there is, and may stand alone; [Watcher.Idle] tells of
+//     those that do. The Service of an SLO need not be there.
 //   - The AlertNotificationTargets of a policy go along with the events: delivery is the business of who receives these.
 //   - A burn rate that not even an outage of everything reaches, 1 / (1 − target), is refused, also as one of the default
 //     pairs.

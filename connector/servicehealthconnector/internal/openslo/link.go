@@ -2,6 +2,7 @@ package openslo
 
 import (
 	"cmp"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func (r *reader) link(docs *library) []Objective {
 }
 
 // unused refuses the documents that say what to measure or when to alert, and would do neither. Those that only describe what
-// there is (Service, DataSource, AlertNotificationTarget) ask for nothing.
+// there is (Service, DataSource, AlertNotificationTarget) ask for nothing, but nobody may write them for that.
 func (r *reader) unused(docs *library) {
 	complain := func(of *meta, user string) {
 		if !of.used {
@@ -52,6 +53,20 @@ func (r *reader) unused(docs *library) {
 	for _, name := range sortedKeys(docs.conditions) {
 		complain(&docs.conditions[name].meta, kindPolicy)
 	}
+	note := func(of *meta, user string) {
+		if !of.used {
+			r.idle = append(r.idle, &Error{Source: of.at, Reason: fmt.Sprintf("no %s refers to the %s %q", user, of.kind, of.name)})
+		}
+	}
+	for _, s := range docs.services {
+		note(s, kindSLO)
+	}
+	for _, d := range docs.sources {
+		note(&d.meta, kindSLI)
+	}
+	for _, t := range docs.targets {
+		note(&t.meta, kindPolicy)
+	}
 }
 
 func (r *reader) objectives(s *slo, docs *library) []Objective {
@@ -65,6 +80,7 @@ func (r *reader) objectives(s *slo, docs *library) []Objective {
 		Indicator: found.indicator, GroupBy: found.groupBy, Runbook: s.runbook, Source: s.at,
 	}
 	if of, ok := docs.services[s.serviceRef]; ok {
+		of.used = true
 		template.Runbook = cmp.Or(template.Runbook, of.runbook)
 		template.Maintenance = merged(slices.Concat(s.maintenance, of.maintenance))
 	}
@@ -201,9 +217,12 @@ func (r *reader) checkSource(c *metric, docs *library) {
 	if c.ref == "" {
 		return
 	}
-	if _, ok := docs.sources[c.ref]; !ok {
+	found, ok := docs.sources[c.ref]
+	if !ok {
 		r.refuseOnce(c.refAt, "there is no DataSource %q", c.ref)
+		return
 	}
+	found.used = true
 }
 
 // alerts are those of an SLO's policies, or none if it has no policies.
@@ -253,6 +272,7 @@ func (r *reader) targets(p *policy, docs *library) []Target {
 	var targets []Target
 	for _, each := range p.targets {
 		if t, ok := follow(r, each, docs.targets, kindTarget); ok {
+			t.used = true
 			targets = append(targets, Target{Name: t.name, Kind: t.how, Description: t.description})
 		}
 	}

@@ -14,6 +14,8 @@ import (
 // reader collects what is wrong while documents are read, so that all of it can be said at once.
 type reader struct {
 	problems Errors
+	// idle are the documents that describe something to which nothing refers.
+	idle Errors
 }
 
 // maxList is more than one SLO has of anything. It bounds what aliases of lists in lists could amount to.

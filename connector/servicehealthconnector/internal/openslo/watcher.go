@@ -11,6 +11,7 @@ type Watcher struct {
 	globs  []string
 	inline []map[string]any
 	seen   [sha256.Size]byte
+	idle   Errors
 }
 
 // NewWatcher returns a watcher of the files that the globs match. The inline documents do not change.
@@ -29,8 +30,12 @@ func (w *Watcher) Load() (objectives []Objective, changed bool, err error) {
 	}
 	w.seen = now
 	objectives, err = r.load(files, w.inline)
+	w.idle = r.idle.sorted()
 	return objectives, true, err
 }
+
+// Idle are the documents of the latest change that nothing refers to, and that are not refused since they only describe what there is.
+func (w *Watcher) Idle() Errors { return w.idle }
 
 // digest is that of the names and texts of files, and of problems.
 func digest(files []file, problems Errors) [sha256.Size]byte {

@@ -1,6 +1,7 @@
 package openslo_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -111,4 +112,34 @@ func TestTooManyFiles(t *testing.T) {
 	}
 	_, err := openslo.Load([]string{filepath.Join(folder, "*.yaml")}, nil)
 	require.EqualError(t, err, "slo.files: match 1001 files, and 1000 at most are possible")
+}
+
+func TestDocumentsThatNothingRefersTo(t *testing.T) {
+	const (
+		service = "apiVersion: openslo/v1\nkind: Service\nmetadata: {name: %s}\nspec: {}\n"
+		target  = "apiVersion: openslo/v1\nkind: AlertNotificationTarget\nmetadata: {name: nobody}\nspec: {target: email}\n"
+		source  = "apiVersion: openslo/v1\nkind: DataSource\nmetadata: {name: here}\nspec: {type: OpenTelemetry, connectionDetails: {}}\n"
+	)
+	path := filepath.Join(t.TempDir(), "a.yaml")
+	write := func(documents ...string) {
+		require.NoError(t, os.WriteFile(path, []byte(strings.Join(documents, "---\n")), 0o600))
+	}
+	w := openslo.NewWatcher([]string{path}, nil)
+	idle := func() (all []string) {
+		_, changed, err := w.Load()
+		require.NoError(t, err)
+		assert.True(t, changed)
+		for _, document := range w.Idle() {
+			all = append(all, strings.TrimPrefix(document.Error(), path+":"))
+		}
+		return all
+	}
+	write(promise("one", "0.99"), target, fmt.Sprintf(service, "shop/back"), source)
+	assert.Equal(t, []string{
+		`17: no AlertPolicy refers to the AlertNotificationTarget "nobody"`,
+		`22: no SLO refers to the Service "shop/back"`,
+		`27: no SLI refers to the DataSource "here"`,
+	}, idle())
+	write(promise("one", "0.99"), fmt.Sprintf(service, "shop/front"))
+	assert.Empty(t, idle())
 }

@@ -91,7 +91,9 @@ type peerKey struct {
 
 // peer is who is called: a service that sends telemetry, or somebody who does not.
 type peer struct {
-	number  uint32
+	number uint32
+	// first is the number by which calls to it are known: of a service that was a peer, the peer's, since its callers do nothing new.
+	first   uint32
 	service bool
 }
 
@@ -193,6 +195,7 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 	failed := span.Status().Code() == ptrace.StatusCodeError
 	record.Layer = resource.Layer
 	var a attributes
+	var called peer
 	if failed || saysMore(span.Kind(), resource.Layer) {
 		a = read(span.Attributes())
 		record.Layer = a.evidence.Layer(resource.Layer)
@@ -212,7 +215,7 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 		}
 	case isCall(span.Kind(), &a):
 		record.Flags |= trace.Call
-		called := r.peer(resource.Service, &a)
+		called = r.peer(resource.Service, &a)
 		record.Peer = called.number
 		if called.service {
 			record.Flags |= trace.ToService
@@ -222,7 +225,7 @@ func (r *Reader) Span(resource Resource, span ptrace.Span, now int64) (trace.Rec
 		record.Dimensions = r.dimensions.Of(span.Attributes(), resource.attributes)
 	}
 	record.Operation = r.operation(names.Operation{
-		Service: resource.Service, Peer: record.Peer, Kind: record.Kind, Name: span.Name(),
+		Service: resource.Service, Peer: called.first, Kind: record.Kind, Name: span.Name(),
 	})
 	return record, Accepted
 }
@@ -396,9 +399,13 @@ func (r *Reader) resolve(key peerKey) peer {
 	}
 	name = strings.Trim(key.system+":"+name, ":")
 	if number, ok := r.table.ServiceNamed(name, key.caller); ok {
-		return peer{number, true}
+		if was, ok := r.table.Before(number, name, key.layer); ok {
+			return peer{number, was, true}
+		}
+		return peer{number, number, true}
 	}
-	return peer{number: r.table.Peer(name, key.layer, source)}
+	number := r.table.Peer(name, key.layer, source)
+	return peer{number, number, false}
 }
 
 func isTimeout(errorType string) bool {

@@ -99,14 +99,15 @@ type Suspect struct {
 	Operation uint32
 	// Bad is the number of bad events that began with it, and Score its share of all that were blamed on anyone.
 	Bad, Score float64
-	// Since is when the first of these was seen, in nanoseconds since the epoch.
+	// Since is when the first of these was seen, in nanoseconds since the epoch; not before the time from which on they were asked for.
 	Since int64
 }
 
-// Rank returns the suspects of the window that ends now, the likeliest first, and the number of all bad events in it.
-// Events whose culprit cannot be told lower every score, but are no suspect.
-func (t *Tally) Rank(now int64) (ranked []Suspect, bad float64) {
-	oldest := now/t.slot - slots
+// Rank returns the suspects of the window that ends now, the likeliest first, and the number of all bad events in it. What was before
+// since, in nanoseconds since the epoch, is another story, to a sixteenth of the window. Events whose culprit cannot be told lower
+// every score, but are no suspect.
+func (t *Tally) Rank(now, since int64) (ranked []Suspect, bad float64) {
+	oldest := max(now/t.slot-slots, since/t.slot-1)
 	for i := range t.rows {
 		r := &t.rows[i]
 		var n float64
@@ -117,7 +118,7 @@ func (t *Tally) Rank(now int64) (ranked []Suspect, bad float64) {
 		}
 		bad += n
 		if n > 0 && r.Entity != 0 {
-			ranked = join(ranked, Suspect{Culprit: r.Culprit, Operation: r.operation, Bad: n, Since: r.first})
+			ranked = join(ranked, Suspect{Culprit: r.Culprit, Operation: r.operation, Bad: n, Since: max(r.first, since)})
 		}
 	}
 	for i := range ranked {
