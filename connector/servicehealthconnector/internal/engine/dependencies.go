@@ -53,8 +53,6 @@ type dependencies struct {
 	seen   bool
 	// resumed is when something was seen again after a time without: what was held up meanwhile comes at once.
 	resumed int64
-	// window is how long traces are held, in nanoseconds.
-	window int64
 	// begun are the edges that are new.
 	begun []begun
 }
@@ -112,7 +110,6 @@ func newDependencies(s Settings, start int64) *dependencies {
 		silence:     int64(s.Silence),
 		window:      int64(s.TraceWindow),
 		closed:      start,
-		window:      int64(s.TraceWindow),
 	}
 }
 
