@@ -47,10 +47,11 @@ const (
 	spanQueue = 8192
 
 	// An export that fails is tried again for a short while only: by then there is newer telemetry
-	// to tell, and at the end of the shop nobody wants to wait.
+	// to tell, and at the end of the shop nobody wants to wait: only for the one that is under way, and
+	// for what waits behind it.
 	exportTimeout   = 2 * time.Second
 	retryAfter      = 500 * time.Millisecond
-	shutdownTimeout = 5 * time.Second
+	shutdownTimeout = 4 * exportTimeout
 )
 
 // Service is what tells one service, and one release of it, from another.
