@@ -201,14 +201,16 @@ type excuse struct {
 func (j *Judge) walk(t *trace.Trace, at int32, until int64, usual Usual, ex excuse, depth int) {
 	j.steps++
 	from := len(j.path)
-	for child := t.FirstChild[at]; child != trace.None && depth < maxDepth && j.steps < maxSteps; child = t.NextSibling[child] {
-		if !t.Async(child) {
-			j.path = append(j.path, child)
-			j.visits[visit{at, t.Spans[child].Operation}]++
-			j.steps++
-		}
+	if depth < maxDepth && j.steps < maxSteps {
+		j.path = t.Waits(at, j.path)
 	}
 	children := j.path[from:]
+	j.steps += len(children)
+	for _, child := range children {
+		if t.Parent[child] == at {
+			j.visits[visit{at, t.Spans[child].Operation}]++
+		}
+	}
 	slices.SortFunc(children, func(a, b int32) int {
 		return int(max(-1, min(1, t.Spans[b].End-t.Spans[a].End)))
 	})
@@ -220,7 +222,7 @@ func (j *Judge) walk(t *trace.Trace, at int32, until int64, usual Usual, ex excu
 			continue
 		}
 		self += cursor - end
-		j.walk(t, child, end, usual, tighter(ex, j.extra(t, at, child, usual), at), depth+1)
+		j.walk(t, child, end, usual, tighter(ex, j.extra(t, child, usual), t.Parent[child]), depth+1)
 		cursor = start
 	}
 	self += max(0, cursor-t.Spans[at].Start)
@@ -235,12 +237,12 @@ func tighter(outer excuse, share float64, caller int32) excuse {
 	return excuse{share: share, caller: caller}
 }
 
-// extra is the share of the calls like child below span at that are beyond their usual number. One more than usual is
+// extra is the share of the calls like child below its parent that are beyond their usual number. One more than usual is
 // always granted: an average of 0.2 calls means that one call in five visits is usual.
-func (j *Judge) extra(t *trace.Trace, at, child int32, usual Usual) float64 {
-	operation := t.Spans[child].Operation
-	n := j.visits[visit{at, operation}]
-	return max(0, 1-(usual.Calls(t.Spans[at].Operation, operation)+1)/float64(n))
+func (j *Judge) extra(t *trace.Trace, child int32, usual Usual) float64 {
+	parent, operation := t.Parent[child], t.Spans[child].Operation
+	n := j.visits[visit{parent, operation}]
+	return max(0, 1-(usual.Calls(t.Spans[parent].Operation, operation)+1)/float64(n))
 }
 
 func (j *Judge) charge(t *trace.Trace, at int32, self int64, usual Usual, ex excuse) {

@@ -72,7 +72,7 @@ func (d *diagnoser) rank(now int64, c *changes) {
 func (d *diagnoser) look(now int64, events *report.Events, table *names.Table, c *changes) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	news := d.alarm.Decide(now, d.suspects, d.most, d.services)
+	news := d.alarm.Decide(d.book.Heard(now), d.suspects, d.most, d.services)
 	if len(news) == 0 {
 		return
 	}
@@ -149,7 +149,7 @@ func (d *diagnoser) join(now int64, blamed []accused, from uint32, table *names.
 	}
 	slices.SortStableFunc(blamed, func(a, b accused) int { return cmp.Compare(b.Score, a.Score) })
 	if len(blamed) > 0 && !d.alarm.Announced(blamed[0].entity) {
-		d.alarm.Announce(now, blamed[0].entity)
+		d.alarm.Announce(d.book.Heard(now), blamed[0].entity)
 	}
 	return blamed
 }
@@ -164,8 +164,10 @@ func (d *diagnoser) isLearning(now int64) bool {
 func (d *diagnoser) words(f *evidence.Finding, table *names.Table) report.Deviation {
 	w := report.Deviation{Kind: f.Kind, Operation: table.OperationOf(f.Operation).Name, Share: f.Share, Usual: f.Usual, Least: f.Least, Alone: f.Alone}
 	switch f.Kind {
-	case evidence.Call:
-		w.What = table.OperationOf(f.What).Name
+	case evidence.Call, evidence.Last:
+		if f.What != names.None {
+			w.What = table.OperationOf(f.What).Name
+		}
 	case evidence.Record:
 		w.What = d.miner.Text(f.What)
 	case evidence.Gap:

@@ -2,12 +2,15 @@ package evidence
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
@@ -108,6 +111,87 @@ func TestFindings(t *testing.T) {
 			assert.Equal(t, test.callee, table.EntityOf(f.Callee).Name)
 		})
 	}
+}
+
+// All requests that come in are one operation, and few of them buy. After these have paid, nothing is sent any more.
+func TestEndsEarlyInFewRequests(t *testing.T) {
+	look := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=list peer=db"
+	buy := `
+		1 - shop server 0-100 op=receive
+		2 1 shop client 10-50 op=pay peer=bank
+		3 1 shop client 60-90 op=send peer=mail`
+	throws := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=pay peer=bank"
+	day := func(n int, bought string) (stretches []stretch) {
+		for range n {
+			stretches = append(stretches, stretch{seconds: 9, trace: look}, stretch{seconds: 1, trace: bought})
+		}
+		return stretches
+	}
+	table := names.New()
+	assert.Empty(t, play(t, table, day(40, buy)...))
+	f := heaviest(t, play(t, table, append(day(40, buy), day(8, throws)...)...))
+	assert.Equal(t, Last, f.Kind)
+	assert.Equal(t, "pay", table.OperationOf(f.What).Name)
+	assert.InDelta(t, 1, f.Share, 0.01)
+	assert.Less(t, f.Usual, 0.05)
+}
+
+// An operation makes one call each time, then two for a while, and then one again.
+func TestWhereItEndedBeforeIsNoNews(t *testing.T) {
+	one := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=list peer=db"
+	two := one + "\n3 1 shop client 60-90 op=rate peer=rates"
+	found := play(t, names.New(), stretch{seconds: 300, trace: one}, stretch{seconds: 100, trace: two}, stretch{seconds: 30, trace: one})
+	for _, f := range found {
+		assert.NotEqual(t, Last, f.Kind)
+	}
+}
+
+// What users decide: half of the requests do one thing, and then all.
+func TestAnotherMixOfRequestsIsNoFinding(t *testing.T) {
+	one := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=list peer=db\n3 1 shop client 60-90 op=rate peer=rates"
+	other := "1 - shop server 0-100 op=receive\n2 1 shop client 10-50 op=list peer=db"
+	var stretches []stretch
+	for range 100 {
+		stretches = append(stretches, stretch{seconds: 2, trace: one}, stretch{seconds: 2, trace: other})
+	}
+	assert.Empty(t, play(t, names.New(), append(stretches, stretch{seconds: 30, trace: one})...))
+	assert.Empty(t, play(t, names.New(), append(stretches, stretch{seconds: 30, trace: other})...))
+}
+
+// A service that fails at all times, and then does what it is there for.
+func TestWhoGetsWellIsNotSuspect(t *testing.T) {
+	failing := "1 - shop server 0-100 failed op=buy\n2 1 shop internal 10-50 op=apologize"
+	well := "1 - shop server 0-100 op=buy\n2 1 shop client 10-50 op=pay peer=bank"
+	assert.Empty(t, play(t, names.New(), stretch{seconds: 200, trace: failing}, stretch{seconds: 30, trace: well}))
+	assert.NotEmpty(t, play(t, names.New(), stretch{seconds: 200, trace: well}, stretch{seconds: 30, trace: failing}))
+}
+
+// A twentieth of the time has to be lost for 40 s, a half for 4 s.
+func TestLittleLossHasToLast(t *testing.T) {
+	slower := func(by int) string {
+		return fmt.Sprintf("1 - shop server 0-1000 op=buy\n2 1 shop internal 0-%d op=count", 10+by)
+	}
+	after := func(by, seconds int) []Finding {
+		return play(t, names.New(), stretch{seconds: 200, trace: slower(0)}, stretch{seconds: seconds, trace: slower(by)})
+	}
+	assert.Empty(t, after(60, 20))
+	assert.NotEmpty(t, after(60, 45))
+	assert.NotEmpty(t, after(600, 15))
+}
+
+// While nothing comes, nobody gets well.
+func TestHeard(t *testing.T) {
+	b := New(0)
+	var tree trace.Trace
+	tree.Build([16]byte{1}, tracetest.Records(names.New(), usual))
+	assert.Zero(t, b.Heard(1000e9))
+	for at := int64(1000); at <= 1060; at++ {
+		b.Observe(&tree, nil, at*1e9)
+	}
+	assert.EqualValues(t, 60e9, b.Heard(1060e9))
+	assert.EqualValues(t, 70e9, b.Heard(5000e9), "a pause is one after ten seconds")
+	b.Observe(&tree, nil, 5000e9)
+	assert.EqualValues(t, 50e9, b.Heard(5000e9), "what comes at first is not compared")
 }
 
 // Who is called has begun to send telemetry, and its caller does nothing new. From then on it is known what is usual.
@@ -238,6 +322,45 @@ func TestBoundPerStratum(t *testing.T) {
 	for _, s := range b.strata {
 		assert.LessOrEqual(t, len(s.events), maxPerStratum)
 	}
+}
+
+// Strangers who invent operations and calls fill the tables, and these stay as small as documented.
+func TestMemoryIsBounded(t *testing.T) {
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	b := New(0)
+	var tree trace.Trace
+	records := make([]trace.Record, 1+maxPerStratum)
+	random := rand.New(rand.NewPCG(1, 2))
+	for at := range int64(3000) {
+		for i := range records {
+			records[i] = trace.Record{
+				ID: uint64(i + 1), Start: at * 1e7, End: at*1e7 + 1e6 + random.Int64N(1e9),
+				Service: 2 + uint32(i)%2, Operation: 2 + random.Uint32N(1_000_000)%(1+uint32(at)*10), Kind: uint8(ptrace.SpanKindInternal),
+			}
+			if i > 0 {
+				records[i].Parent = 1
+			}
+		}
+		tree.Build([16]byte{1}, records)
+		b.Observe(&tree, nil, at*1e7)
+	}
+	known := 0
+	for _, s := range b.strata {
+		known += len(s.events)
+	}
+	assert.Equal(t, known, b.known)
+	assert.LessOrEqual(t, known, maxKnown)
+	assert.Len(t, b.strata, maxStrata)
+	assert.LessOrEqual(t, b.timed, maxTimed)
+	assert.Less(t, (heap()-before)>>20, int64(160), "MiB")
+	t.Logf("%d MiB", (heap()-before)>>20)
+	runtime.KeepAlive(b)
 }
 
 func TestWhatIsGoneIsForgotten(t *testing.T) {

@@ -1,6 +1,10 @@
 package evidence
 
-import "math"
+import (
+	"math"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+)
 
 const (
 	// noticed is the weight in nats from which on a deviation is a finding at all.
@@ -17,6 +21,8 @@ const (
 	leastWitnesses = 4
 	// leastExcess is the share of a trace's time that has to be lost to matter.
 	leastExcess = 0.05
+	// leastLoss is how much time in nanoseconds has to be lost to matter: a twentieth of it for 40 s, or half of it for 4 s.
+	leastLoss = 2e9
 	// slower is by how much an operation has to take longer to matter.
 	slower = 1.0
 	// byChance is the mean weight of a feature that varies by chance alone: half of a chi squared with one degree of freedom.
@@ -58,6 +64,7 @@ func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int)
 	for _, c := range b.calls {
 		c.compared = false
 	}
+	clear(b.mending)
 	for _, f := range b.all {
 		if now-f.at > forgotten {
 			continue
@@ -71,7 +78,15 @@ func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int)
 				c.compared = true
 			}
 		}
-		best := f.best()
+		if f.mends() {
+			b.mending[f.service] = struct{}{}
+		}
+	}
+	for _, f := range b.all {
+		if _, mends := b.mending[f.service]; now-f.at > forgotten || mends && f.event.kind.shape() {
+			continue
+		}
+		best := f.best(now)
 		weight := best.Weight
 		best.Weight /= f.dispersion()
 		if learn {
@@ -95,10 +110,13 @@ func (b *Book) Findings(now int64, learn bool, found []Finding) ([]Finding, int)
 	return found, len(b.compared)
 }
 
-func (f *feature) best() (best Finding) {
+// shape says whether it is about what an operation does.
+func (k Kind) shape() bool { return k == Call || k == Record || k == Last }
+
+func (f *feature) best(now int64) (best Finding) {
 	if f.event.kind == Slow || f.event.kind == Gap {
-		if s := &f.more; s.units >= leastUnits && f.excess >= leastExcess*f.whole && f.excess >= slower*f.usual {
-			best.Weight, best.Share, best.Units, best.Since = s.surprise(), f.excess/f.whole, s.units, s.since
+		if s := &f.more; s.units >= leastUnits && s.lost(now-s.since) {
+			best.Weight, best.Share, best.Units, best.Since = s.surprise(), s.excess/s.whole, s.units, s.since
 		}
 		return best
 	}
@@ -107,10 +125,7 @@ func (f *feature) best() (best Finding) {
 			continue
 		}
 		share, usual := s.observed/s.units, s.expected/s.units
-		if share < usual && (usual < always || f.event.alone) {
-			continue
-		}
-		if math.Abs(share-usual) < effect || f.event.kind != Call && f.event.kind != Record && share < usual {
+		if math.Abs(share-usual) < effect || !f.counts(share, usual) {
 			continue
 		}
 		if weight := s.weight(); weight > best.Weight {
@@ -118,6 +133,27 @@ func (f *feature) best() (best Finding) {
 		}
 	}
 	return best
+}
+
+// lost says whether so much time is lost, and for so long in nanoseconds, that somebody should know.
+func (s *sums) lost(during int64) bool {
+	return s.excess >= leastExcess*s.whole && s.excess >= slower*s.usual && s.excess*float64(during) >= leastLoss*s.whole
+}
+
+// counts says whether a change of a share is trouble. It is users who decide how often something happens that does at times, so that
+// only what was as good as always done is missing, and only what was as good as never done is new.
+func (f *feature) counts(share, usual float64) bool {
+	if share < usual {
+		return usual >= always && !f.event.alone && (f.event.kind == Call || f.event.kind == Record)
+	}
+	return usual <= 1-always || !f.event.kind.shape() && f.operation != names.None
+}
+
+// mends says that a service fails less than before. What it does otherwise comes of that.
+func (f *feature) mends() bool {
+	s := &f.less
+	return f.operation == names.None && (f.event.kind == Errors || f.event.kind == ErrorRecords) && !f.event.alone &&
+		s.units >= leastWitnesses && s.expected-s.observed >= effect*s.units && s.weight() >= noticed
 }
 
 // dispersion is by how much the weight of a feature usually is larger than chance would have it. Operations have bad moments

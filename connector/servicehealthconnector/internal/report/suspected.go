@@ -44,6 +44,11 @@ func (d Deviation) String() string {
 		return fmt.Sprintf("time is lost on the way to %s in %s: %s of the time of its requests", d.What, d.Operation, percent(d.Share))
 	case evidence.Call:
 		return "runs " + d.What + " " + shares
+	case evidence.Last:
+		if d.What == "" {
+			return "calls nobody " + shares
+		}
+		return "ends after " + d.What + " " + shares
 	case evidence.Record:
 		return fmt.Sprintf("logs %q %s", d.What, shares)
 	case evidence.Errors:

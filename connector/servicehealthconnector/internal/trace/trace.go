@@ -84,15 +84,15 @@ type Trace struct {
 	// Parent, FirstChild and NextSibling are indices into Spans, or None. Siblings are in order of their start. Of two spans that
 	// share an ID the server's is the child of the client's.
 	Parent, FirstChild, NextSibling []int32
-	// Self is the time of each span in nanoseconds in which none of its children ran.
+	// Self is the time of each span in nanoseconds in which it waited for none of those that Waits names.
 	Self []int64
 	// Duplicates is the number of records that came more than once and were left out.
 	Duplicates int
 
-	order   []place
-	index   table
-	covered []int64
-	last    []int32
+	order []place
+	index table
+	waits []int32
+	last  []int32
 	// consumers is made only for traces that are asked for it.
 	consumers    table
 	hasConsumers bool
@@ -237,26 +237,54 @@ func (t *Trace) firstOfCircle(in int32) int32 {
 	return first
 }
 
-// measure computes Self. Children come in order of their start, so that the union of their intervals
-// needs only a cursor for each parent.
+// measure computes Self.
 func (t *Trace) measure() {
 	n := len(t.Spans)
 	t.Self = slices.Grow(t.Self[:0], n)[:n]
-	t.covered = slices.Grow(t.covered[:0], n)[:n]
 	for i := range t.Spans {
 		t.Self[i] = t.Spans[i].End - t.Spans[i].Start
-		t.covered[i] = t.Spans[i].Start
-	}
-	for i := range t.Spans {
-		parent := t.Parent[i]
-		if parent == None || t.Async(int32(i)) {
-			continue
+		covered := t.Spans[i].Start
+		t.waits = t.Waits(int32(i), t.waits[:0])
+		for _, other := range t.waits {
+			from, to := max(t.Spans[other].Start, covered), min(t.Spans[other].End, t.Spans[i].End)
+			if to > from {
+				t.Self[i] -= to - from
+				covered = to
+			}
 		}
-		from := max(t.Spans[i].Start, t.covered[parent])
-		to := min(t.Spans[i].End, t.Spans[parent].End)
-		if to > from {
-			t.Self[parent] -= to - from
-			t.covered[parent] = to
+	}
+}
+
+// maxBeside bounds how many siblings of a span are looked at for calls that it makes.
+const maxBeside = 64
+
+// Waits appends those for which span i waits, in order of their start: its children, unless they are asynchronous, and the calls
+// beside it that begin within it. Code that reacts to events leaves a span before it makes the calls of which the span's work
+// consists, so that they are beside it and not below.
+func (t *Trace) Waits(i int32, spans []int32) []int32 {
+	beside, end := None, t.Spans[i].End
+	if kind := t.Spans[i].SpanKind(); kind == ptrace.SpanKindInternal || kind == ptrace.SpanKindUnspecified {
+		beside = t.NextSibling[i]
+	}
+	child := t.FirstChild[i]
+	for looked := 0; ; {
+		if beside != None && (looked >= maxBeside || t.Spans[beside].Start >= end) {
+			beside = None
+		}
+		switch {
+		case child == None && beside == None:
+			return spans
+		case beside == None || child != None && child < beside:
+			if !t.Async(child) {
+				spans = append(spans, child)
+			}
+			child = t.NextSibling[child]
+		default:
+			if s := &t.Spans[beside]; s.IsOutgoing() && s.Service == t.Spans[i].Service {
+				spans = append(spans, beside)
+			}
+			looked++
+			beside = t.NextSibling[beside]
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
@@ -49,6 +50,23 @@ func TestBuild(t *testing.T) {
 			 b a mail consumer 10-90`,
 			[]int32{-1, 0},
 			[]int64{100, 80},
+		},
+		"who reacts to events waits for the calls beside": {
+			`a - gate server 0-100
+			 b a gate internal 1-98
+			 c a gate client 2-99
+			 d c shop server 5-90`,
+			[]int32{-1, 0, 0, 2},
+			[]int64{2, 1, 12, 85},
+		},
+		"but not for other work beside, for calls from before, and for those of others": {
+			`a - front server 0-100
+			 z a front client 5-40
+			 b a front internal 10-60
+			 c a front internal 20-50
+			 d a mail client 30-45`,
+			[]int32{-1, 0, 0, 0, 0},
+			[]int64{45, 35, 50, 30, 15},
 		},
 		"a missing parent makes a root": {
 			`b a front internal 10-40`,
@@ -140,6 +158,18 @@ func TestBuildRandom(t *testing.T) {
 		}
 		assert.Equal(t, len(tree.Spans), roots+children)
 	}
+}
+
+func TestWaitsLooksAtFewSiblings(t *testing.T) {
+	records := tracetest.Records(names.New(), "a - front server 0-100\nb a front internal 0-100")
+	for i := range 10_000 {
+		call := records[1]
+		call.ID, call.Kind = uint64(1000+i), uint8(ptrace.SpanKindClient)
+		records = append(records, call)
+	}
+	var tree trace.Trace
+	tree.Build(pcommon.TraceID{1}, records)
+	assert.Less(t, len(tree.Waits(tree.At(records[1].ID), nil)), 100)
 }
 
 func BenchmarkBuild(b *testing.B) {
