@@ -89,6 +89,10 @@ type span struct {
 	Start, End float64
 	State      string
 	Attributes map[string]any
+	// Resource are further attributes of its resource.
+	Resource map[string]any
+	// Evaluates are the variants of flags by their keys, in events.
+	Evaluates map[string]string
 	// Links are trace/id.
 	Links []string
 	// Repeat makes so many traces of it, a tenth of a second apart.
@@ -426,6 +430,9 @@ func traces(spans []span) ptrace.Traces {
 
 func (s span) put(td ptrace.Traces, trace string, later float64) {
 	rs := td.ResourceSpans().AppendEmpty()
+	if err := rs.Resource().Attributes().FromRaw(s.Resource); err != nil {
+		panic(err)
+	}
 	for key, v := range map[string]string{
 		"service.name": s.Service, "service.namespace": s.Namespace,
 		"deployment.environment.name": s.Environment, "service.version": s.Version, "vcs.ref.head.revision": s.Revision,
@@ -454,6 +461,12 @@ func (s span) put(td ptrace.Traces, trace string, later float64) {
 	out.TraceState().FromRaw(s.State)
 	if err := out.Attributes().FromRaw(s.Attributes); err != nil {
 		panic(err)
+	}
+	for key, variant := range s.Evaluates {
+		e := out.Events().AppendEmpty()
+		e.SetName("feature_flag.evaluation")
+		e.Attributes().PutStr("feature_flag.key", key)
+		e.Attributes().PutStr("feature_flag.result.variant", variant)
 	}
 	for _, link := range s.Links {
 		trace, id, _ := strings.Cut(link, "/")

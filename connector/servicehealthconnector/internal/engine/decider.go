@@ -33,6 +33,8 @@ type decider struct {
 	judge  *blame.Judge
 	events []event
 	good   tallies
+	// requests are those that came since the last tick.
+	requests requests
 	// witnesses are what was found out about bad calls since the last tick.
 	witnesses []witness
 	seen      counts
@@ -56,6 +58,7 @@ type event struct {
 func newDecider(e *Engine, admission *dependency.Admission) *decider {
 	return &decider{
 		engine: e, book: dependency.NewBook(admission, e.settings.Bounds), sample: usual.NewSample(), judge: blame.NewJudge(),
+		requests: requests{},
 	}
 }
 
@@ -149,6 +152,7 @@ func (d *decider) dependencies(u *usual.Usual) {
 		if !isRequest(&d.tree, int32(i)) {
 			continue
 		}
+		d.requests.add(span.Operation, span.Service)
 		if d.book.CountEntry(span.Service, &d.tree, span) {
 			d.explain(dependency.Entry(span.Service), int32(i), u)
 		}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -13,8 +14,21 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/limit"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/shares"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/surge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/suspect"
 	"github.com/throughline-otel/throughline/internal/layer"
+)
+
+// settling is for how long, in nanoseconds, after a time in which nothing came from anywhere the numbers of requests say
+// nothing.
+const settling = int64(time.Minute)
+
+// beginning is for how long in nanoseconds it is looked how many calls a new edge gets, and maxBegun bounds those that are
+// looked at.
+const (
+	beginning = int64(time.Minute)
+	maxBegun  = 256
 )
 
 // suspicious is for how long, in nanoseconds, what spoke against somebody counts when a dependency changes its state.
@@ -37,6 +51,18 @@ type dependencies struct {
 	// closed is when the present slot began; seen says that anything at all was seen in it.
 	closed int64
 	seen   bool
+	// resumed is when something was seen again after a time without: what was held up meanwhile comes at once.
+	resumed int64
+	// begun are the edges that are new.
+	begun []begun
+}
+
+// begun is an edge along which the first call came at a time in nanoseconds since the epoch, after so many requests to its
+// caller. With that, there were so many calls.
+type begun struct {
+	dependency.Edge
+	at            int64
+	before, calls float64
 }
 
 // watched is one edge, or the requests to one service.
@@ -47,6 +73,11 @@ type watched struct {
 	// calls are those seen of late: they count half after each flush, of which there were so many since it was first seen.
 	calls   float64
 	flushes int
+	// slot is how many calls came in the present slot, all how many since it was first seen.
+	slot, all float64
+	// surge watches the requests to a service, and mix which operations they are for; both are nil for other edges.
+	surge *surge.Watch
+	mix   *surge.Mix
 	// leaving says that it has been displaced: that no calls come any more says nothing.
 	leaving bool
 	tally   *suspect.Tally
@@ -90,8 +121,17 @@ func (ds *dependencies) take(now int64, d *decider, table *names.Table) {
 			w.Add(r)
 			w.last = now
 			w.calls += float64(r.Calls)
+			w.slot += float64(r.Calls)
+			w.all += float64(r.Calls)
 		}
 	})
+	for _, operation := range slices.Sorted(maps.Keys(d.requests)) { // So that a recording has the same verdicts each time.
+		r := d.requests[operation]
+		if w := ds.watched[dependency.Entry(r.service)]; w != nil {
+			w.mix.Add(operation, r.n)
+		}
+	}
+	clear(d.requests)
 	for _, e := range d.witnesses {
 		if w := ds.watched[e.edge]; w != nil {
 			if w.tally == nil {
@@ -114,6 +154,9 @@ func (ds *dependencies) of(edge dependency.Edge, table *names.Table) *watched {
 			ds.entries++
 		}
 		w = &watched{}
+		if edge.Caller == names.None {
+			w.surge, w.mix = &surge.Watch{}, &surge.Mix{}
+		}
 		w.Limit = ds.limits.Of(edge, table)
 		ds.watched[edge] = w
 		ds.edges = append(ds.edges, edge)
@@ -130,10 +173,22 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 	seen := ds.seen
 	ds.closed, ds.seen = now, false
 	if !seen {
+		ds.resumed = now
 		return
 	}
+	ds.lookAtBegun(now, c)
 	for _, edge := range ds.edges {
 		w := ds.watched[edge]
+		if edge.Caller == names.None && now-ds.resumed >= settling {
+			began := now - surge.Window*health.SlotLength - ds.window
+			if s, surged := w.surge.Close(w.slot); surged {
+				c.surged(edge.Callee, s, began)
+			}
+			if r, rises := w.mix.Close(w.slot); rises {
+				c.rose(edge.Callee, r, began)
+			}
+		}
+		w.slot = 0
 		if w.leaving {
 			continue
 		}
@@ -143,6 +198,34 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 			events.StateChanged(ds.change(now, edge, w, before, verdict, table, c, d), table)
 		}
 	}
+}
+
+// begin notes that an edge is new, if its caller is not.
+func (ds *dependencies) begin(now int64, edge dependency.Edge) {
+	w, caller := ds.watched[edge], ds.watched[dependency.Entry(edge.Caller)]
+	if w == nil || caller == nil || edge.Callee <= names.Other || len(ds.begun) >= maxBegun {
+		return
+	}
+	if before := caller.all - caller.slot; before > 0 {
+		ds.begun = append(ds.begun, begun{Edge: edge, at: now - ds.window, before: before, calls: w.all})
+	}
+}
+
+// lookAtBegun tells the edges whose calls are too many for one that was merely not seen yet: so that a call that is seldom
+// made is no change when it is seen first, it takes more than those with which it was.
+func (ds *dependencies) lookAtBegun(now int64, c *changes) {
+	ds.begun = slices.DeleteFunc(ds.begun, func(b begun) bool {
+		w, caller := ds.watched[b.Edge], ds.watched[dependency.Entry(b.Caller)]
+		if w == nil || caller == nil {
+			return true
+		}
+		requests := caller.all - b.before
+		if calls := min(w.all-b.calls, requests); calls > 0 && shares.Weight(0, b.before, calls, requests) >= shares.Certain {
+			c.linked(b.Edge, b.at)
+			return true
+		}
+		return now-b.at > beginning+ds.window
+	})
 }
 
 // expected is how many calls of the last minute would have been usual, by what their caller did in that time.
@@ -197,10 +280,7 @@ func (ds *dependencies) change(
 		changed.Traces = w.tally.Traces(now)
 	}
 	changed.Learning = d.isLearning(now)
-	if change, ok := c.before(now, first); ok {
-		named := change.named(table)
-		changed.Change = &named
-	}
+	changed.Change = c.before(verdict.Onset, now, first, table)
 	return changed
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/diagnosis"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/evidence"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/flag"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/gauge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/report"
@@ -63,8 +64,7 @@ func (d *diagnoser) rank(now int64, c *changes) {
 		d.gauges.Compare(now)
 	}
 	d.suspects, d.most = diagnosis.Rank(d.found, d.ways, func(service uint32, since int64) bool {
-		change, ok := c.before(since, service)
-		return ok && change.service == service
+		return c.of(service, since)
 	}, d.gauges.Of)
 }
 
@@ -85,10 +85,7 @@ func (d *diagnoser) look(now int64, events *report.Events, table *names.Table, c
 		told.Suspects = append(told.Suspects, s)
 	}
 	told.Onset = told.Suspects[0].Since
-	if change, ok := c.before(now, news[0].Entity); ok {
-		named := change.named(table)
-		told.Change = &named
-	}
+	told.Change = c.before(told.Onset.UnixNano(), now, news[0].Entity, table)
 	events.Suspected(told)
 }
 
@@ -201,6 +198,12 @@ func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
 		}
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, r := range sl.LogRecords().All() {
+				if isEvaluation(r) {
+					if evaluated, ok := flag.Read(r.Attributes()); ok {
+						e.evaluated(b, resource.Service, evaluated, now)
+					}
+					continue
+				}
 				id := r.TraceID()
 				note := evidence.Note{Span: trace.Number(r.SpanID()), Severity: int32(r.SeverityNumber())}
 				alone := id.IsEmpty() || r.SpanID().IsEmpty()
@@ -221,4 +224,14 @@ func (e *Engine) Logs(ctx context.Context, ld plog.Logs, now int64) {
 		}
 	}
 	e.countHeld(b)
+	e.countEvaluations(b, now)
+}
+
+// isEvaluation says whether a record is the evaluation of a flag. The name of an event used to be an attribute.
+func isEvaluation(r plog.LogRecord) bool {
+	if r.EventName() != "" {
+		return flag.IsEvaluation(r.EventName())
+	}
+	name, ok := r.Attributes().Get("event.name")
+	return ok && flag.IsEvaluation(name.Str())
 }

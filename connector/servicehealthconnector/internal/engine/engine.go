@@ -157,16 +157,18 @@ type batch struct {
 	marks   []marks.Mark
 	numbers *marks.Cache
 	links   []hold.Link
-	// versions are what services ran when this batch last told of it.
-	versions map[uint32]served
+	// served is when this batch last told what serves.
+	served map[servedKey]int64
+	// evaluations are those of flags that were read.
+	evaluations []evaluation
 	// points are the indicators that ask about the metric that is being read, and events what they and those on records found.
 	points []*sli.Point
 	events []event
 }
 
-type served struct {
-	release
-	at int64
+type servedKey struct {
+	service uint32
+	served
 }
 
 // New returns an engine.
@@ -185,7 +187,7 @@ func New(settings Settings, sink Sink) *Engine {
 		diagnoser:  newDiagnoser(settings),
 		series:     series.New(settings.MaxSeries),
 		hasher:     series.NewHasher(),
-		changes:    changes{versions: map[uint32]*versions{}},
+		changes:    newChanges(),
 		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
 	}
 	if e.seed = [2]uint64{rand.Uint64(), rand.Uint64()}; settings.EventTime {
@@ -218,7 +220,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 	for _, rs := range td.ResourceSpans().All() {
 		identity := service.Of(rs.Resource().Attributes())
 		resource := b.reader.Resource(identity, rs.Resource().Attributes())
-		served := 0.0
+		spans := 0.0
 		asked := e.binder.Asked(identity)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
@@ -227,10 +229,13 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 					e.refused.add(refusal, 1)
 					continue
 				}
-				if served == 0 {
-					e.serve(b, resource, now)
+				if spans == 0 {
+					e.serve(b, &resource, now)
 				}
-				served += record.Count
+				spans += record.Count
+				if events := span.Events(); events.Len() > 0 {
+					e.evaluations(b, resource.Service, events, now)
+				}
 				it := b.item(e.shardIndex(span.TraceID()))
 				it.id, it.record = span.TraceID(), record
 				if slis := asked.Of(span); len(slis) > 0 {
@@ -249,10 +254,11 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 				it.behindLinks = int32(len(b.links))
 			}
 		}
-		if served > 0 {
-			e.changes.traffic(resource.Service, release{resource.Version, resource.Revision}, served)
+		if spans > 0 {
+			e.changes.traffic(resource.Service, release{resource.Version, resource.Revision}, spans)
 		}
 	}
+	e.countEvaluations(b, now)
 	e.put(b, now+int64(e.settings.TraceWindow))
 	e.giveBack(b)
 }
@@ -308,17 +314,18 @@ func (b *batch) item(shard int) *item {
 	return &items[len(items)-1]
 }
 
-// serve notes the version of a service. A batch that sees the same one again within a tick has nothing new to say.
-func (e *Engine) serve(b *batch, resource reader.Resource, now int64) {
-	is := release{resource.Version, resource.Revision}
-	if is == (release{}) {
+// serve notes what of a service serves. A batch that sees the same again within a tick has nothing new to say.
+func (e *Engine) serve(b *batch, resource *reader.Resource, now int64) {
+	key := servedKey{resource.Service, servedBy(resource.Version, resource.Revision, resource.Template, resource.Instance)}
+	if last, known := b.served[key]; known && now-last < int64(tick) {
 		return
 	}
-	if last := b.versions[resource.Service]; last.release == is && now-last.at < int64(tick) {
-		return
+	if len(b.served) >= maxServed {
+		clear(b.served)
 	}
-	b.versions[resource.Service] = served{release{names.Clean(is.version), names.Clean(is.revision)}, now}
-	e.changes.see(resource.Service, is, now)
+	key.served = key.clean()
+	b.served[key] = now
+	e.changes.see(key.service, key.served, now)
 }
 
 // judge asks the objectives that look at a span whether it is an event of theirs, and returns the number of what they say.
@@ -486,9 +493,11 @@ func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, met
 	})
 	for _, edge := range fresh {
 		events.Discovered(time.Unix(0, now), edge, e.names)
+		e.dependencies.begin(now, edge)
 	}
+	e.changes.look(now, e.dependencies.edges)
 	for _, change := range e.changes.fresh(now, last) {
-		events.VersionChanged(change.named(e.names), change.share(), time.Unix(0, now))
+		events.VersionChanged(change.released(e.names), change.ofTraffic(), time.Unix(0, now))
 	}
 	e.diagnoser.rank(now, &e.changes)
 	e.dependencies.look(now, events, e.names, &e.changes, e.diagnoser)
@@ -564,7 +573,8 @@ func (e *Engine) batch() *batch {
 		return b
 	default:
 		return &batch{
-			reader: reader.New(e.names, e.dimensions), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks), versions: map[uint32]served{},
+			reader: reader.New(e.names, e.dimensions), items: make([][]item, len(e.shards)), numbers: marks.NewCache(e.marks),
+			served: map[servedKey]int64{},
 		}
 	}
 }

@@ -253,10 +253,7 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 			started.Traces = d.tally.Traces(horizon)
 		}
 		// A version that has the fault serves a moment before its first bad bucket is told apart from noise.
-		if change, ok := c.before(max(t.Onset, horizon), first); ok {
-			named := change.named(table)
-			started.Change = &named
-		}
+		started.Change = c.before(t.Onset, max(t.Onset, horizon), first, table)
 		events.BurnStarted(started)
 	}
 	return len(transitions) > 0

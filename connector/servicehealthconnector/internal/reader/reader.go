@@ -52,6 +52,9 @@ type Resource struct {
 	Layer   layer.Layer
 	// Version and Revision are what of the service is deployed, as far as the resource says so.
 	Version, Revision string
+	// Template is what its pod was made from, and Instance which of several it is, as far as the resource says so. These four
+	// may be texts of the telemetry that was read.
+	Template, Instance string
 
 	attributes pcommon.Map
 }
@@ -128,13 +131,39 @@ func (r *Reader) Resource(identity service.Identity, attributes pcommon.Map) Res
 		remember(r.services, serviceKey{r.table.EntityOf(number).Identity, key.layer}, number)
 	}
 	resource := Resource{Service: number, Layer: key.layer, attributes: attributes}
-	if version, ok := attributes.Get("service.version"); ok {
-		set(&resource.Version, version)
-	}
-	if revision, ok := attributes.Get("vcs.ref.head.revision"); ok {
-		set(&resource.Revision, revision)
-	}
+	resource.deployed(attributes)
 	return resource
+}
+
+// deployed reads what is deployed, and where. Whatever of a Deployment in Kubernetes is rolled out gets another ReplicaSet,
+// which is named after the template of its pods, and after which its pods are.
+func (r *Resource) deployed(attributes pcommon.Map) {
+	var deployment, pod text
+	for key, value := range attributes.All() {
+		switch key {
+		case "service.version":
+			set(&r.Version, value)
+		case "vcs.ref.head.revision":
+			set(&r.Revision, value)
+		case "service.instance.id":
+			set(&r.Instance, value)
+		case "k8s.replicaset.name":
+			set(&r.Template, value)
+		case "k8s.deployment.name":
+			set(&deployment, value)
+		case "k8s.pod.name":
+			set(&pod, value)
+		}
+	}
+	if r.Instance == "" {
+		r.Instance = pod
+	}
+	// A pod's name is that of its ReplicaSet and five letters, that of a ReplicaSet that of its Deployment and the
+	// template's hash.
+	if end := strings.LastIndexByte(pod, '-'); r.Template == "" && deployment != "" && end > len(deployment)+1 &&
+		pod[len(deployment)] == '-' && strings.HasPrefix(pod, deployment) {
+		r.Template = pod[:end]
+	}
 }
 
 // Span reads one span. now is in nanoseconds since the epoch.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -103,5 +104,31 @@ func BenchmarkSpan(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Span(from, span, now)
+	}
+}
+
+func TestWhatIsDeployed(t *testing.T) {
+	for name, c := range map[string]struct {
+		attributes         map[string]any
+		template, instance string
+	}{
+		"a ReplicaSet": {map[string]any{"k8s.replicaset.name": "front-6d4cf56db6", "service.instance.id": "a"}, "front-6d4cf56db6", "a"},
+		"a pod of a Deployment": {
+			map[string]any{"k8s.deployment.name": "front", "k8s.pod.name": "front-6d4cf56db6-x2x9z"}, "front-6d4cf56db6", "front-6d4cf56db6-x2x9z",
+		},
+		"a pod of something else": {map[string]any{"k8s.pod.name": "report-29734567-x2x9z"}, "", "report-29734567-x2x9z"},
+		"a pod of another one":    {map[string]any{"k8s.deployment.name": "front", "k8s.pod.name": "fronts-6d4cf56db6-x2x9z"}, "", "fronts-6d4cf56db6-x2x9z"},
+		"a name without a hash":   {map[string]any{"k8s.deployment.name": "front", "k8s.pod.name": "front-x2x9z"}, "", "front-x2x9z"},
+		"the name itself":         {map[string]any{"k8s.deployment.name": "front-end", "k8s.pod.name": "front-end"}, "", "front-end"},
+		"no text":                 {map[string]any{"k8s.deployment.name": 1, "k8s.pod.name": true}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			attributes := pcommon.NewMap()
+			require.NoError(t, attributes.FromRaw(c.attributes))
+			attributes.PutStr("service.name", "front")
+			r := New(names.New(), dimension.New(nil)).Resource(service.Of(attributes), attributes)
+			assert.Equal(t, c.template, r.Template)
+			assert.Equal(t, c.instance, r.Instance)
+		})
 	}
 }

@@ -52,8 +52,8 @@ type Suspect struct {
 	Strain gauge.Strain
 }
 
-// Change is a version that served for the first time.
-type Change struct {
+// Release is a version of a service that served for the first time.
+type Release struct {
 	Service           names.Entity
 	Version, Previous string
 	// Revision and PreviousRevision are those of the source, as far as they are known.
@@ -61,12 +61,15 @@ type Change struct {
 	At                         time.Time
 }
 
-// kind is what has changed, with what it is and was: the version, or if that is missing or the same, the revision.
-func (c *Change) kind() (what, is, was string) {
-	if c.Version == c.Previous || (c.Version == "" || c.Previous == "") && c.Revision != "" && c.PreviousRevision != "" {
-		return "revision", c.Revision, c.PreviousRevision
+// Change is the release as a change: of the version, or if that is missing or the same, of the revision.
+func (r *Release) Change() Change {
+	if r.Version == r.Previous || (r.Version == "" || r.Previous == "") && r.Revision != "" && r.PreviousRevision != "" {
+		return Change{Kind: RevisionChange, Service: r.Service, At: r.At, From: r.PreviousRevision, To: r.Revision}
 	}
-	return "version", cmp.Or(c.Version, c.Revision), cmp.Or(c.Previous, c.PreviousRevision)
+	return Change{
+		Kind: VersionChange, Service: r.Service, At: r.At,
+		From: cmp.Or(r.Previous, r.PreviousRevision), To: cmp.Or(r.Version, r.Revision),
+	}
 }
 
 // Started is a burn that begins to be announced.
@@ -246,7 +249,7 @@ func (c *Changed) sentence(table *names.Table) string {
 		fmt.Fprintf(&b, "; the likely cause is %s (%s): %s", c.Suspects[0].Name, c.Suspects[0].Layer, phrase(c.Suspects[0]))
 	}
 	b.WriteString(".")
-	writeChange(&b, c.Change)
+	writeChange(&b, c.Change, c.Onset)
 	return b.String()
 }
 
@@ -270,17 +273,18 @@ func rough(d time.Duration) string {
 
 // VersionChanged says that a version served for the first time, and which share of the service's traffic it had from then until now.
 // The event's time is when it first served, and that at which it was observed is now.
-func (e *Events) VersionChanged(c Change, share float64, now time.Time) {
-	what, is, was := c.kind()
+func (e *Events) VersionChanged(r Release, share float64, now time.Time) {
+	c := r.Change()
 	a := e.add("service.version_changed", c.At, plog.SeverityNumberInfo,
-		fmt.Sprintf("%s now serves %s %s with %s of its traffic; before, it was %s.", c.Service.Name, what, is, percent(share), cmp.Or(was, "unknown")))
+		fmt.Sprintf("%s now serves %s %s with %s of its traffic; before, it was %s.",
+			c.Service.Name, c.Kind, c.To, percent(share), cmp.Or(c.From, "unknown")))
 	e.records.At(e.records.Len() - 1).SetObservedTimestamp(pcommon.NewTimestampFromTime(now))
 	a.PutStr("service.name", c.Service.Name)
 	putUnlessEmpty(a, "service.namespace", c.Service.Namespace)
-	putUnlessEmpty(a, "service.version", c.Version)
-	putUnlessEmpty(a, "service.previous_version", c.Previous)
-	putUnlessEmpty(a, "vcs.ref.head.revision", c.Revision)
-	putUnlessEmpty(a, "vcs.ref.head.previous_revision", c.PreviousRevision)
+	putUnlessEmpty(a, "service.version", r.Version)
+	putUnlessEmpty(a, "service.previous_version", r.Previous)
+	putUnlessEmpty(a, "vcs.ref.head.revision", r.Revision)
+	putUnlessEmpty(a, "vcs.ref.head.previous_revision", r.PreviousRevision)
 	a.PutDouble("service.version.traffic_share", share)
 }
 
@@ -393,7 +397,7 @@ func sentence(s Started) string {
 		whose = "it began in " + first.Name + " itself"
 	}
 	fmt.Fprintf(&b, "; %s (%s): %s.", whose, first.Layer, phrase(first))
-	writeChange(&b, s.Change)
+	writeChange(&b, s.Change, s.Onset)
 	switch {
 	case s.Remaining <= 0:
 		b.WriteString(" The error budget is gone.")
@@ -401,13 +405,6 @@ func sentence(s Started) string {
 		fmt.Fprintf(&b, " At this rate the error budget is gone in %s.", round(time.Duration(s.Exhaustion*float64(time.Second))))
 	}
 	return b.String()
-}
-
-func writeChange(b *strings.Builder, c *Change) {
-	if c != nil {
-		what, is, was := c.kind()
-		fmt.Fprintf(b, " Just before, %s changed from %s %s to %s.", c.Service.Name, what, cmp.Or(was, "unknown"), is)
-	}
 }
 
 // phrase says what was seen of a suspect, so that a person can check it.
@@ -458,15 +455,6 @@ func putSuspects(a pcommon.Map, suspects []Suspect) {
 func putLearning(a pcommon.Map, learning bool) {
 	if learning {
 		a.PutBool("suspects.learning", true)
-	}
-}
-
-func putChange(a pcommon.Map, c *Change) {
-	if c != nil {
-		what, _, _ := c.kind()
-		a.PutStr("change.kind", what)
-		a.PutStr("change.service.name", c.Service.Name)
-		a.PutStr("change.time", clock(c.At))
 	}
 }
 

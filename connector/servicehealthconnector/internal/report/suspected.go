@@ -93,7 +93,7 @@ func (e *Events) Suspected(s Suspected) {
 		fmt.Fprintf(&b, "; less likely it is %s: %s", s.Suspects[1].Name, phrase(s.Suspects[1]))
 	}
 	b.WriteString(".")
-	writeChange(&b, s.Change)
+	writeChange(&b, s.Change, s.Onset)
 	a := e.add("service.suspected", s.Now, plog.SeverityNumberWarn, b.String())
 	a.PutStr("service.name", s.Service.Name)
 	putUnlessEmpty(a, "service.namespace", s.Service.Namespace)

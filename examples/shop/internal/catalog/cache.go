@@ -12,10 +12,9 @@ const ttl = 60 * time.Second
 
 func spread() time.Duration { return ttl/2 + rand.N(ttl) }
 
-// cache keeps items for their time to live. The zero value is empty and on.
+// cache keeps items for their time to live. The zero value is empty.
 type cache struct {
 	mu    sync.Mutex
-	off   bool
 	items map[int]entry
 }
 
@@ -34,24 +33,8 @@ func (c *cache) get(id int, now time.Time) (Item, bool) {
 func (c *cache) put(item Item, ends time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.off {
-		return
-	}
 	if c.items == nil {
 		c.items = make(map[int]entry)
 	}
 	c.items[item.ID] = entry{item, ends}
-}
-
-// drop forgets everything and keeps nothing from now on.
-func (c *cache) drop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.off, c.items = true, nil
-}
-
-func (c *cache) on() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.off = false
 }

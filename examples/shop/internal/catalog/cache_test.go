@@ -21,16 +21,6 @@ func TestCache(t *testing.T) {
 	if has(ends) {
 		t.Error("an entry outlived its time")
 	}
-	c.drop()
-	c.put(Item{ID: 7}, ends)
-	if has(now) {
-		t.Error("the cache is off, but keeps something")
-	}
-	c.on()
-	c.put(Item{ID: 7}, ends)
-	if !has(now) {
-		t.Error("the cache is on, but keeps nothing")
-	}
 }
 
 func TestSpread(t *testing.T) {

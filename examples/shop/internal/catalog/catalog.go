@@ -18,6 +18,7 @@ import (
 
 	"github.com/throughline-otel/throughline/examples/shop/internal/cpu"
 	"github.com/throughline-otel/throughline/examples/shop/internal/database"
+	"github.com/throughline-otel/throughline/examples/shop/internal/flags"
 	"github.com/throughline-otel/throughline/examples/shop/internal/network"
 	"github.com/throughline-otel/throughline/examples/shop/internal/telemetry"
 	"github.com/throughline-otel/throughline/examples/shop/internal/web"
@@ -26,6 +27,8 @@ import (
 const (
 	// Host is the name that callers use.
 	Host = "catalog"
+	// Flag is the feature flag by which the cache is used.
+	Flag = "product-cache"
 
 	// related is how many further products a product's page shows. With the page's own product,
 	// two queries each, a page without cache is 20 queries.
@@ -58,6 +61,7 @@ type Service struct {
 	telemetry *telemetry.Telemetry
 	db        *sql.DB
 	cache     cache
+	cached    *flags.Flag // whether the cache is used
 	cpu       *cpu.Share
 	server    *web.Server
 
@@ -67,7 +71,7 @@ type Service struct {
 
 // Start fills the cache and puts the service onto the network.
 func Start(ctx context.Context, n *network.Network, t *telemetry.Telemetry, db *database.Database) (*Service, error) {
-	s := &Service{telemetry: t, db: db.Open(t), cpu: cpu.NewShare()}
+	s := &Service{telemetry: t, db: db.Open(t), cpu: cpu.NewShare(), cached: flags.New(Flag, t)}
 	if err := s.start(ctx, n); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -100,13 +104,14 @@ func (s *Service) Close(ctx context.Context) error {
 	return errors.Join(s.server.Close(ctx), s.db.Close())
 }
 
-// LoseCache drops the cache and leaves it off.
-func (s *Service) LoseCache() { s.cache.drop() }
+// LoseCache turns the cache off by its flag.
+func (s *Service) LoseCache() { s.cached.Set(false) }
 
-// RestoreCache fills the cache and uses it again.
+// RestoreCache fills the cache and turns it on again.
 func (s *Service) RestoreCache(ctx context.Context) error {
-	s.cache.on()
-	return s.warm(ctx)
+	err := s.warm(ctx)
+	s.cached.Set(true)
+	return err
 }
 
 // Hog starts or ends a background job that takes most of the service's CPU share. It is not safe
@@ -130,9 +135,10 @@ func (s *Service) page(r *http.Request) (any, error) {
 	if err != nil || id < 1 || id > database.Products {
 		return nil, &web.StatusError{Code: http.StatusNotFound, Err: errors.New("no such product")}
 	}
+	cached := s.cached.On(ctx)
 	items := make([]Item, 0, 1+related)
 	for k := range 1 + related {
-		item, err := s.item(ctx, 1+(id-1+7*k)%database.Products)
+		item, err := s.item(ctx, 1+(id-1+7*k)%database.Products, cached)
 		if err != nil {
 			return nil, err
 		}
@@ -146,9 +152,11 @@ func (s *Service) page(r *http.Request) (any, error) {
 	return Page{Item: items[0], Related: items[1:]}, nil
 }
 
-func (s *Service) item(ctx context.Context, id int) (Item, error) {
-	if item, ok := s.cache.get(id, time.Now()); ok {
-		return item, nil
+func (s *Service) item(ctx context.Context, id int, cached bool) (Item, error) {
+	if cached {
+		if item, ok := s.cache.get(id, time.Now()); ok {
+			return item, nil
+		}
 	}
 	item := Item{ID: id}
 	if err := s.db.QueryRowContext(ctx, `SELECT name FROM product WHERE id = ?`, id).Scan(&item.Name); err != nil {
@@ -157,7 +165,9 @@ func (s *Service) item(ctx context.Context, id int) (Item, error) {
 	if err := s.db.QueryRowContext(ctx, `SELECT cents FROM price WHERE product = ?`, id).Scan(&item.Cents); err != nil {
 		return Item{}, s.failed(ctx, "cannot read price", err)
 	}
-	s.cache.put(item, time.Now().Add(spread()))
+	if cached {
+		s.cache.put(item, time.Now().Add(spread()))
+	}
 	return item, nil
 }
 
@@ -178,7 +188,7 @@ func (s *Service) warm(ctx context.Context) error {
 	for i := range warmers {
 		readers.Go(func() {
 			for id := range ids {
-				if _, err := s.item(ctx, id); err != nil {
+				if _, err := s.item(ctx, id, true); err != nil {
 					errs[i] = err // the last one of each reader tells enough
 				}
 			}

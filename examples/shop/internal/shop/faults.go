@@ -88,7 +88,7 @@ func (s *Shop) Faults() []fault.Fault {
 		},
 		{
 			Name:    "cache-lost",
-			Story:   "catalog's cache is gone: a page is 20 queries of usual speed",
+			Story:   "flag " + catalog.Flag + " is turned off: catalog uses no cache, and a page is 20 queries of usual speed",
 			Culprit: fault.Culprit{Name: catalog.Host, Layer: application},
 			Inject:  do(func() { s.catalog.LoseCache() }),
 			Lift:    func(ctx context.Context) error { return s.catalog.RestoreCache(ctx) },

@@ -17,6 +17,7 @@ import (
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
 	"go.uber.org/goleak"
 
+	"github.com/throughline-otel/throughline/examples/shop/internal/catalog"
 	"github.com/throughline-otel/throughline/examples/shop/internal/fault"
 	"github.com/throughline-otel/throughline/examples/shop/internal/load"
 	"github.com/throughline-otel/throughline/examples/shop/internal/otlptest"
@@ -405,6 +406,15 @@ func logged(t *testing.T, c *otlptest.Collector) {
 	})
 	if len(panics) == 0 {
 		t.Error("the bug left no stack trace")
+	}
+	for _, variant := range []string{"on", "off"} {
+		evaluations := c.Logs(func(l otlptest.Log) bool {
+			return l.EventName == "feature_flag.evaluation" && len(l.TraceId) > 0 && l.Attrs.String("feature_flag.key") == catalog.Flag &&
+				l.Attrs.String("feature_flag.result.variant") == variant
+		})
+		if len(evaluations) == 0 {
+			t.Errorf("nobody evaluated the flag to %s", variant)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/log"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
@@ -46,10 +47,11 @@ const (
 	spanQueue = 8192
 
 	// An export that fails is tried again for a short while only: by then there is newer telemetry
-	// to tell, and at the end of the shop nobody wants to wait.
+	// to tell, and at the end of the shop nobody wants to wait: only for the one that is under way, and
+	// for what waits behind it.
 	exportTimeout   = 2 * time.Second
 	retryAfter      = 500 * time.Millisecond
-	shutdownTimeout = 5 * time.Second
+	shutdownTimeout = 4 * exportTimeout
 )
 
 // Service is what tells one service, and one release of it, from another.
@@ -165,6 +167,9 @@ func (t *Telemetry) Tracer() trace.Tracer { return t.Traces.Tracer(scope) }
 
 // Meter is the meter of the service's own code.
 func (t *Telemetry) Meter() metric.Meter { return t.Metrics.Meter(scope) }
+
+// Logger is the logger of the service's own events.
+func (t *Telemetry) Logger() log.Logger { return t.Logs.Logger(scope) }
 
 // Shutdown flushes all three signals and ends the export, within ctx. What cannot be sent, as there
 // may be no collector, is told where all problems of the export are told: to OpenTelemetry's error
