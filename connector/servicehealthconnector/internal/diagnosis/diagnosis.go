@@ -6,6 +6,7 @@ package diagnosis
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -17,8 +18,6 @@ import (
 const (
 	// certain is the weight in nats at which a deviation is beyond doubt: more adds nothing.
 	certain = 30.0
-	// bridging is how many calls away an origin may be.
-	bridging = 16
 	// byCaller is how much less it is the caller's way than the callee's, all else being equal: who is called has the queue.
 	byCaller = 0.9
 	// byChange is what speaks in nats against who changed just before: seven of ten outages are due to a change (B. Beyer et al., Site
@@ -76,6 +75,9 @@ func (s *side) covered() float64 {
 func (n *node) latencyWeight() float64 {
 	return max(n.latency.Weight, n.in.weight*n.in.covered(), n.out.weight*n.out.covered()*byCaller)
 }
+
+// weight is the largest that speaks against a node.
+func (n *node) weight() float64 { return max(n.shape.Weight, n.latencyWeight()) }
 
 // lost is the time for which a node answers.
 func (n *node) lost() float64 {
@@ -142,9 +144,7 @@ func Rank(
 		nodes[e.Caller].out.deviate(g)
 		nodes[e.Callee].in.deviate(g)
 	}
-	callees := map[uint32][]uint32{}
 	for _, e := range edges {
-		callees[e.Caller] = append(callees[e.Caller], e.Callee)
 		if !e.Compared {
 			continue
 		}
@@ -155,9 +155,10 @@ func Rank(
 			n.in.edges++
 		}
 	}
+	others := below(nodes, edges)
 	for _, n := range nodes {
 		most = max(most, n.latencyWeight())
-		s := n.suspect(total, below(n.entity, callees, nodes))
+		s := n.suspect(total, others[n.entity].most)
 		if s.Weight > 0 {
 			if changed(s.Entity, s.Since) {
 				s.Weight = min(certain, s.Weight+byChange)
@@ -226,28 +227,44 @@ func Reached(from uint32, edges []evidence.Way) map[uint32]bool {
 	return reached
 }
 
-// below is the largest weight that speaks against any service that an entity calls, directly or through others.
-func below(entity uint32, callees map[uint32][]uint32, nodes map[uint32]*node) float64 {
-	seen := map[uint32]bool{entity: true}
-	level := []uint32{entity}
-	var most float64
-	for range bridging {
-		var next []uint32
-		for _, at := range level {
-			for _, callee := range callees[at] {
-				if seen[callee] || callee == names.None {
-					continue
-				}
-				seen[callee] = true
-				next = append(next, callee)
-				if n := nodes[callee]; n != nil {
-					most = max(most, n.shape.Weight, n.latencyWeight())
-				}
-			}
+// behind is what is known of the others that an entity calls, directly or through others.
+type behind struct {
+	// origins is how many of them were met, up to two, of which one may be itself; latest is the last one.
+	origins int
+	latest  uint32
+	// most is the largest weight that speaks against any other.
+	most float64
+}
+
+// below finds out what is behind each entity. The heaviest are gone up from first, so that no entity has to be met from more than two.
+func below(nodes map[uint32]*node, edges []evidence.Way) map[uint32]behind {
+	callers := map[uint32][]uint32{}
+	for _, e := range edges {
+		if e.Callee != names.None {
+			callers[e.Callee] = append(callers[e.Callee], e.Caller)
 		}
-		level = next
 	}
-	return most
+	origins := slices.SortedFunc(maps.Values(nodes), func(a, b *node) int { return cmp.Compare(b.weight(), a.weight()) })
+	all := map[uint32]behind{}
+	var queue []uint32
+	for _, origin := range origins {
+		for queue = append(queue[:0], origin.entity); len(queue) > 0; {
+			at := queue[len(queue)-1]
+			queue = queue[:len(queue)-1]
+			has := all[at]
+			if has.origins == 2 || has.origins > 0 && has.latest == origin.entity {
+				continue
+			}
+			has.origins++
+			has.latest = origin.entity
+			if at != origin.entity {
+				has.most = max(has.most, origin.weight())
+			}
+			all[at] = has
+			queue = append(queue, callers[at]...)
+		}
+	}
+	return all
 }
 
 // The alarm's limits, in nats. See docs/diagnosis.md for false alarms.
