@@ -54,6 +54,8 @@ evidence/evidence.go leastDurations
 evidence/evidence.go surprising
 evidence/evidence.go halfLife
 evidence/evidence.go pause
+evidence/evidence.go silent
+evidence/evidence.go intervals
 evidence/finding.go forgotten
 evidence/finding.go always
 evidence/finding.go noticed
