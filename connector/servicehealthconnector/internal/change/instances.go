@@ -1,4 +1,4 @@
-package engine
+package change
 
 import "github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/rollout"
 
@@ -15,7 +15,7 @@ type instances struct {
 	seen []instance
 	// arrived is when one came that was not there before, and restart what came of it, if anything did.
 	arrived int64
-	restart *change
+	restart *entry
 }
 
 type instance struct {
