@@ -11,6 +11,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/rollout"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/surge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/tracetest"
 )
@@ -152,6 +153,17 @@ func TestRestarts(t *testing.T) {
 		o.See(o.front, Served{Instance: "late"}, 100*second+2*int64(15*time.Minute))
 		assert.Equal(t, 1, o.instances)
 	})
+}
+
+func TestWithoutRoomAnInstanceTakesThePlaceOfOneThatHasGone(t *testing.T) {
+	var is instances
+	is.see("a", 100*second, true, true)
+	is.see("b", 110*second, false, true)
+	assert.Len(t, is.seen, 1)
+	assert.Equal(t, "a", is.seen[0].id)
+	is.see("c", 100*second+rollout.Forgotten+1, false, true)
+	assert.Len(t, is.seen, 1)
+	assert.Equal(t, "c", is.seen[0].id)
 }
 
 func TestWhichChangeIsTold(t *testing.T) {
