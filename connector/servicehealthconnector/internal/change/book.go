@@ -27,7 +27,7 @@ const (
 	// consists of, and settledIn from when on whom it calls, which may be less often.
 	familiar  = int64(time.Minute)
 	settledIn = int64(2 * time.Minute)
-	// measured is for how long in nanoseconds after a release first served its share of the traffic is measured.
+	// measured is for how long in nanoseconds after a release was noticed its share of the traffic is measured.
 	measured = int64(10 * time.Second)
 )
 
@@ -61,8 +61,9 @@ type history struct {
 	releases  rollout.Rollout[Release]
 	templates rollout.Rollout[string]
 	instances instances
-	// release is the latest change of what is deployed.
+	// release is the latest change of what is deployed, and absence that of its release since.
 	release *entry
+	absence absence
 }
 
 // New returns an empty book.
@@ -101,13 +102,24 @@ func (b *Book) See(service uint32, is Served, now int64) {
 	}
 }
 
-// seeRelease notes a release that serves.
+// seeRelease notes a release that serves: one that is new, or one that has the place again of that which was announced last.
 func (b *Book) seeRelease(service uint32, h *history, is Release, now int64) {
 	previous, changed := h.releases.See(is, now, as)
-	if !changed {
+	back := false
+	if !changed && h.release != nil && h.absence.see(is == h.release.Release, now) {
+		back = h.releases.Serves(is, now) // It may be one more than are told apart.
+	}
+	switch {
+	case changed:
+		h.release = released(service, is, previous, now)
+	case back:
+		h.release = released(service, is, h.release.Release, h.absence.since)
+		h.release.Back = true
+	default:
 		return
 	}
-	h.release = released(service, is, previous, now)
+	h.absence = begun(now)
+	h.release.known = now
 	b.add(h.release)
 	b.untold = append(b.untold, h.release)
 	b.measuring.Add(1)
@@ -231,7 +243,7 @@ func (b *Book) Fresh(now int64, last bool) []Change {
 	defer b.mu.Unlock()
 	var fresh []Change
 	for _, e := range b.untold {
-		if !last && now-e.At < measured {
+		if !last && now-e.known < measured {
 			break
 		}
 		e.told = true

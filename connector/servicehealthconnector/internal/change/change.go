@@ -52,8 +52,10 @@ type Change struct {
 	// Service is the number of an entity, and At when the change was first seen.
 	Service uint32
 	At      int64
-	// Release and Previous are what is and was deployed, where that is another one.
+	// Release and Previous are what is and was deployed, where that is another one. Back says that Release served before
+	// Previous did, and serves in its place again.
 	Release, Previous Release
+	Back              bool
 	// From and To are what it was and is, as far as they are known.
 	From, To string
 	// Flag is the key of a flag, Callee the number of who is called, and Operation that of what is asked for more often.
@@ -72,8 +74,9 @@ type entry struct {
 	Change
 	// flag writes itself on for a while, where the change is of one.
 	flag *flag.Change
-	// told says that it is no longer measured.
-	told bool
+	// known is when a release was told from what served before; told says that it is no longer measured.
+	known int64
+	told  bool
 	// served is how many spans of the service were of the release since then, all how many there were.
 	served, all float64
 }

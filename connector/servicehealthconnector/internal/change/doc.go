@@ -1,7 +1,7 @@
 // Package change knows what has changed of services, and which change came just before something. It is pure: it gets what
 // serves, what flags were evaluated to, who calls whom, and the time, which is in nanoseconds since the epoch throughout.
 //
-// What people do: another version or revision serves; pods of another template do; a flag is
+// What people do: another version or revision serves, or an earlier one again; pods of another template do; a flag is
 // evaluated to something else, or by other rules. What may be their doing and may as well be a symptom: a flag is evaluated
 // for the first time; instances are replaced; somebody is called for the first time; more requests come, or others. Packages
 // rollout, flag and surge notice; [Book] remembers, and ranks.

@@ -21,6 +21,8 @@ type Change struct {
 	Subject string
 	// From and To are what it was and is, as far as they are known.
 	From, To string
+	// Back says that To served before From did.
+	Back bool
 	// Share is the share of a flag's evaluations that To has, or of the requests that the operation has, and Before what it
 	// was; both from 0 to 1.
 	Share, Before float64
@@ -36,7 +38,7 @@ func NameChange(c *change.Change, table *names.Table) *Change {
 	}
 	named := &Change{
 		Kind: c.Kind, Service: table.EntityOf(c.Service), At: time.Unix(0, c.At), Subject: c.Flag,
-		From: c.From, To: c.To, Share: c.Share, Before: c.Before, Many: c.Many, Of: c.Of,
+		From: c.From, To: c.To, Back: c.Back, Share: c.Share, Before: c.Before, Many: c.Many, Of: c.Of,
 	}
 	switch c.Kind {
 	case change.Dependency:
@@ -97,6 +99,9 @@ func (c *Change) what() string {
 		return fmt.Sprintf("%s came to be %s of the requests to %s (in the hour before: at most %s)",
 			c.Subject, percent(c.Share), service, percent(c.Before))
 	default:
+		if c.Back {
+			return fmt.Sprintf("%s went back from %s %s to %s", service, c.Kind, from, c.To)
+		}
 		return fmt.Sprintf("%s changed from %s %s to %s", service, c.Kind, from, c.To)
 	}
 }

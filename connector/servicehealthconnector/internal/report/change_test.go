@@ -25,6 +25,10 @@ func TestChangesInWords(t *testing.T) {
 			"shop changed from version 1 to 2",
 		},
 		{
+			Change{Kind: change.Version, From: "2", To: "1", Back: true},
+			"shop went back from version 2 to 1",
+		},
+		{
 			Change{Kind: change.Revision, To: "b"},
 			"shop changed from revision unknown to b",
 		},

@@ -252,8 +252,8 @@ func rough(d time.Duration) string {
 	return d.String()
 }
 
-// VersionChanged says that a version served for the first time, and which share of the service's traffic it had while that was
-// measured. The event's time is when it first served, and that at which it was observed is now.
+// VersionChanged says that a version serves for the first time or again, and which share of the service's traffic it had while
+// that was measured. The event's time is when it first did, and that at which it was observed is now.
 func (e *Events) VersionChanged(c *change.Change, table *names.Table, now time.Time) {
 	service := table.EntityOf(c.Service)
 	a := e.add("service.version_changed", time.Unix(0, c.At), plog.SeverityNumberInfo,
