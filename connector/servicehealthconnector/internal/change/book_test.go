@@ -3,6 +3,7 @@ package change
 import (
 	"fmt"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/flag"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/rollout"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/surge"
@@ -204,4 +206,23 @@ func TestManyChangesOfOneServiceDisplaceNoOther(t *testing.T) {
 		o.Surged(100+i, surge.Surge{}, 120*second)
 	}
 	assert.Len(t, o.odds, maxChanges)
+}
+
+func TestABookIsForMany(t *testing.T) {
+	o := newObserved()
+	var tasks sync.WaitGroup
+	for i := range int64(4) {
+		tasks.Go(func() {
+			for at := 100 + i; at < 200; at++ {
+				version := strconv.FormatInt(at/50, 10)
+				o.version(o.front, version, at*second)
+				o.Count(o.front, Release{Version: version}, 1)
+				o.Evaluate([]Evaluation{{Service: o.front, Evaluation: flag.Evaluation{Key: "logo", Variant: flag.Named(version)}}}, at*second)
+				o.Fresh(at*second, false)
+				o.Before(at*second, at*second, o.back)
+			}
+		})
+	}
+	tasks.Wait()
+	assert.True(t, o.Changed(o.front, 200*second))
 }
