@@ -217,7 +217,8 @@ func TestABookIsForMany(t *testing.T) {
 				version := strconv.FormatInt(at/50, 10)
 				o.version(o.front, version, at*second)
 				o.Count(o.front, Release{Version: version}, 1)
-				o.Evaluate([]Evaluation{{Service: o.front, Evaluation: flag.Evaluation{Key: "logo", Variant: flag.Named(version)}}}, at*second)
+				logo := flag.Evaluation{Key: "logo", Variant: flag.Named(version)}
+				o.Evaluate([]Evaluation{{Service: o.front, Evaluation: logo}}, at*second)
 				o.Fresh(at*second, false)
 				o.Before(at*second, at*second, o.back)
 			}
