@@ -11,6 +11,7 @@ import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/hold"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/surge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/usual"
 )
@@ -34,7 +35,7 @@ type decider struct {
 	events []event
 	good   tallies
 	// requests are those that came since the last tick.
-	requests requests
+	requests surge.Requests
 	// witnesses are what was found out about bad calls since the last tick.
 	witnesses []witness
 	seen      counts
@@ -58,7 +59,7 @@ type event struct {
 func newDecider(e *Engine, admission *dependency.Admission) *decider {
 	return &decider{
 		engine: e, book: dependency.NewBook(admission, e.settings.Bounds), sample: usual.NewSample(), judge: blame.NewJudge(),
-		requests: requests{},
+		requests: surge.Requests{},
 	}
 }
 
@@ -152,7 +153,7 @@ func (d *decider) dependencies(u *usual.Usual) {
 		if !isRequest(&d.tree, int32(i)) {
 			continue
 		}
-		d.requests.add(span.Operation, span.Service)
+		d.requests.Add(span.Operation, span.Service)
 		if d.book.CountEntry(span.Service, &d.tree, span) {
 			d.explain(dependency.Entry(span.Service), int32(i), u)
 		}

@@ -1,13 +1,13 @@
 package engine
 
 import (
-	"maps"
 	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/change"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
@@ -125,13 +125,11 @@ func (ds *dependencies) take(now int64, d *decider, table *names.Table) {
 			w.all += float64(r.Calls)
 		}
 	})
-	for _, operation := range slices.Sorted(maps.Keys(d.requests)) { // So that a recording has the same verdicts each time.
-		r := d.requests[operation]
-		if w := ds.watched[dependency.Entry(r.service)]; w != nil {
-			w.mix.Add(operation, r.n)
+	d.requests.Drain(func(service, operation uint32, n float64) {
+		if w := ds.watched[dependency.Entry(service)]; w != nil {
+			w.mix.Add(operation, n)
 		}
-	}
-	clear(d.requests)
+	})
 	for _, e := range d.witnesses {
 		if w := ds.watched[e.edge]; w != nil {
 			if w.tally == nil {
@@ -165,7 +163,7 @@ func (ds *dependencies) of(edge dependency.Edge, table *names.Table) *watched {
 }
 
 // look closes the present slot, if it is over, and adds an event for each edge whose state has changed.
-func (ds *dependencies) look(now int64, events *report.Events, table *names.Table, c *changes, d *diagnoser) {
+func (ds *dependencies) look(now int64, events *report.Events, table *names.Table, c *change.Book, d *diagnoser) {
 	if now-ds.closed < health.SlotLength {
 		return
 	}
@@ -182,10 +180,10 @@ func (ds *dependencies) look(now int64, events *report.Events, table *names.Tabl
 		if edge.Caller == names.None && now-ds.resumed >= settling {
 			began := now - surge.Window*health.SlotLength - ds.window
 			if s, surged := w.surge.Close(w.slot); surged {
-				c.surged(edge.Callee, s, began)
+				c.Surged(edge.Callee, s, began)
 			}
 			if r, rises := w.mix.Close(w.slot); rises {
-				c.rose(edge.Callee, r, began)
+				c.Rose(edge.Callee, r, began)
 			}
 		}
 		w.slot = 0
@@ -213,7 +211,7 @@ func (ds *dependencies) begin(now int64, edge dependency.Edge) {
 
 // lookAtBegun tells the edges whose calls are too many for one that was merely not seen yet: so that a call that is seldom
 // made is no change when it is seen first, it takes more than those with which it was.
-func (ds *dependencies) lookAtBegun(now int64, c *changes) {
+func (ds *dependencies) lookAtBegun(now int64, c *change.Book) {
 	ds.begun = slices.DeleteFunc(ds.begun, func(b begun) bool {
 		w, caller := ds.watched[b.Edge], ds.watched[dependency.Entry(b.Caller)]
 		if w == nil || caller == nil {
@@ -221,7 +219,7 @@ func (ds *dependencies) lookAtBegun(now int64, c *changes) {
 		}
 		requests := caller.all - b.before
 		if calls := min(w.all-b.calls, requests); calls > 0 && shares.Weight(0, b.before, calls, requests) >= shares.Certain {
-			c.linked(b.Edge, b.at)
+			c.Linked(b.Edge, b.at)
 			return true
 		}
 		return now-b.at > beginning+ds.window
@@ -258,7 +256,7 @@ func (ds *dependencies) tellSlow(d *decider) {
 }
 
 func (ds *dependencies) change(
-	now int64, edge dependency.Edge, w *watched, before, verdict health.Verdict, table *names.Table, c *changes, d *diagnoser,
+	now int64, edge dependency.Edge, w *watched, before, verdict health.Verdict, table *names.Table, c *change.Book, d *diagnoser,
 ) report.Changed {
 	changed := report.Changed{
 		Edge: edge, Now: time.Unix(0, now), Onset: time.Unix(0, verdict.Onset),
@@ -280,7 +278,7 @@ func (ds *dependencies) change(
 		changed.Traces = w.tally.Traces(now)
 	}
 	changed.Learning = d.isLearning(now)
-	changed.Change = c.before(verdict.Onset, now, first, table)
+	changed.Change = report.NameChange(c.Before(verdict.Onset, now, first), table)
 	return changed
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/change"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/diagnosis"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/evidence"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/flag"
@@ -54,7 +55,7 @@ func (d *diagnoser) observe(t *trace.Trace, notes []evidence.Note, now int64) {
 }
 
 // rank makes the ranking of this tick.
-func (d *diagnoser) rank(now int64, c *changes) {
+func (d *diagnoser) rank(now int64, c *change.Book) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.found, d.services = d.book.Findings(now, !d.alarm.On(), d.found[:0])
@@ -63,13 +64,11 @@ func (d *diagnoser) rank(now int64, c *changes) {
 		d.ways = d.book.Ways(d.ways)
 		d.gauges.Compare(now)
 	}
-	d.suspects, d.most = diagnosis.Rank(d.found, d.ways, func(service uint32, since int64) bool {
-		return c.of(service, since)
-	}, d.gauges.Of)
+	d.suspects, d.most = diagnosis.Rank(d.found, d.ways, c.Changed, d.gauges.Of)
 }
 
 // look adds an event if there is a new suspect.
-func (d *diagnoser) look(now int64, events *report.Events, table *names.Table, c *changes) {
+func (d *diagnoser) look(now int64, events *report.Events, table *names.Table, c *change.Book) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	news := d.alarm.Decide(d.book.Heard(now), d.suspects, d.most, d.services)
@@ -85,7 +84,7 @@ func (d *diagnoser) look(now int64, events *report.Events, table *names.Table, c
 		told.Suspects = append(told.Suspects, s)
 	}
 	told.Onset = told.Suspects[0].Since
-	told.Change = c.before(told.Onset.UnixNano(), now, news[0].Entity, table)
+	told.Change = report.NameChange(c.Before(told.Onset.UnixNano(), now, news[0].Entity), table)
 	events.Suspected(told)
 }
 

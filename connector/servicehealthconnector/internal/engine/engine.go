@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/change"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dimension"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/fleet"
@@ -140,7 +141,7 @@ type Engine struct {
 	dependencies *dependencies
 	diagnoser    *diagnoser
 
-	changes   changes
+	changes   *change.Book
 	admission *dependency.Admission
 
 	// mu guards the objectives. Whoever holds the lock of a decider may lock it, but not the other way round.
@@ -160,15 +161,10 @@ type batch struct {
 	// served is when this batch last told what serves.
 	served map[servedKey]int64
 	// evaluations are those of flags that were read.
-	evaluations []evaluation
+	evaluations []change.Evaluation
 	// points are the indicators that ask about the metric that is being read, and events what they and those on records found.
 	points []*sli.Point
 	events []event
-}
-
-type servedKey struct {
-	service uint32
-	served
 }
 
 // New returns an engine.
@@ -187,7 +183,7 @@ func New(settings Settings, sink Sink) *Engine {
 		diagnoser:  newDiagnoser(settings),
 		series:     series.New(settings.MaxSeries),
 		hasher:     series.NewHasher(),
-		changes:    newChanges(),
+		changes:    change.New(),
 		admission:  dependency.NewAdmission(settings.MaxEdges, settings.MaxEdgesPerCaller),
 	}
 	if e.seed = [2]uint64{rand.Uint64(), rand.Uint64()}; settings.EventTime {
@@ -255,7 +251,7 @@ func (e *Engine) Traces(ctx context.Context, td ptrace.Traces, now int64) {
 			}
 		}
 		if spans > 0 {
-			e.changes.traffic(resource.Service, release{resource.Version, resource.Revision}, spans)
+			e.changes.Count(resource.Service, releaseOf(&resource), spans)
 		}
 	}
 	e.countEvaluations(b, now)
@@ -312,20 +308,6 @@ func (b *batch) item(shard int) *item {
 	}
 	b.items[shard] = items
 	return &items[len(items)-1]
-}
-
-// serve notes what of a service serves. A batch that sees the same again within a tick has nothing new to say.
-func (e *Engine) serve(b *batch, resource *reader.Resource, now int64) {
-	key := servedKey{resource.Service, servedBy(resource.Version, resource.Revision, resource.Template, resource.Instance)}
-	if last, known := b.served[key]; known && now-last < int64(tick) {
-		return
-	}
-	if len(b.served) >= maxServed {
-		clear(b.served)
-	}
-	key.served = key.clean()
-	b.served[key] = now
-	e.changes.see(key.service, key.served, now)
 }
 
 // judge asks the objectives that look at a span whether it is an event of theirs, and returns the number of what they say.
@@ -495,15 +477,15 @@ func (e *Engine) tell(now, horizon int64, last bool) (events *report.Events, met
 		events.Discovered(time.Unix(0, now), edge, e.names)
 		e.dependencies.begin(now, edge)
 	}
-	e.changes.look(now, e.dependencies.edges)
-	for _, change := range e.changes.fresh(now, last) {
-		events.VersionChanged(change.released(e.names), change.ofTraffic(), time.Unix(0, now))
+	e.changes.Look(now, e.dependencies.edges)
+	for _, released := range e.changes.Fresh(now, last) {
+		events.VersionChanged(&released, e.names, time.Unix(0, now))
 	}
-	e.diagnoser.rank(now, &e.changes)
-	e.dependencies.look(now, events, e.names, &e.changes, e.diagnoser)
-	e.diagnoser.look(now, events, e.names, &e.changes)
+	e.diagnoser.rank(now, e.changes)
+	e.dependencies.look(now, events, e.names, e.changes, e.diagnoser)
+	e.diagnoser.look(now, events, e.names, e.changes)
 	e.mu.Lock()
-	horizon, urgent = e.objectives.judge(now, horizon, events, e.names, &e.changes, e.diagnoser)
+	horizon, urgent = e.objectives.judge(now, horizon, events, e.names, e.changes, e.diagnoser)
 	if last {
 		e.objectives.release(math.MaxInt64)
 	}

@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/change"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/fleet"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/marks"
@@ -120,7 +121,7 @@ func (o *objectives) release(before int64) {
 // judge adds the events of all burns that started or were resolved up to horizon, or up to when the gateways of a fleet have told
 // all, if that is earlier. It returns which of the two it was, and whether there was any.
 func (o *objectives) judge(
-	now, horizon int64, events *report.Events, table *names.Table, c *changes, who *diagnoser,
+	now, horizon int64, events *report.Events, table *names.Table, c *change.Book, who *diagnoser,
 ) (_ int64, any bool) {
 	if o.counted != nil {
 		return horizon, false

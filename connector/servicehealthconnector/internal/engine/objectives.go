@@ -7,6 +7,7 @@ import (
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/burn"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/change"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/ledger"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/openslo"
@@ -197,7 +198,7 @@ func looksElsewhere(document *openslo.Objective) bool {
 
 // tell adds an event for each burn that started or was resolved, as the windows that end at horizon show it, and says whether there
 // was any.
-func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *changes, who *diagnoser) bool {
+func (o *objectives) tell(now, horizon int64, events *report.Events, table *names.Table, c *change.Book, who *diagnoser) bool {
 	transitions := o.ledger.Evaluate(horizon)
 	for _, t := range transitions {
 		document := &o.documents[t.Objective]
@@ -253,7 +254,7 @@ func (o *objectives) tell(now, horizon int64, events *report.Events, table *name
 			started.Traces = d.tally.Traces(horizon)
 		}
 		// A version that has the fault serves a moment before its first bad bucket is told apart from noise.
-		started.Change = c.before(t.Onset, max(t.Onset, horizon), first, table)
+		started.Change = report.NameChange(c.Before(t.Onset, max(t.Onset, horizon), first), table)
 		events.BurnStarted(started)
 	}
 	return len(transitions) > 0

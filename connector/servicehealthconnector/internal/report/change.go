@@ -8,60 +8,45 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/change"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 )
 
-// ChangeKind is what kind of change came before something. The kinds are values of change.kind.
-type ChangeKind string
-
-// The kinds.
-const (
-	// VersionChange and RevisionChange are another version of a service, or another revision of its source.
-	VersionChange  ChangeKind = "version"
-	RevisionChange ChangeKind = "revision"
-	// ConfigurationChange is a rollout of the same version.
-	ConfigurationChange ChangeKind = "configuration"
-	// FlagChange is a feature flag that is evaluated to something else.
-	FlagChange ChangeKind = "feature_flag"
-	// FlagRulesChange is another version of the rules of a feature flag.
-	FlagRulesChange ChangeKind = "feature_flag.rules"
-	// FlagFirst is a feature flag that was not evaluated before.
-	FlagFirst ChangeKind = "feature_flag.first"
-	// RestartChange is that instances of a service were replaced.
-	RestartChange ChangeKind = "restart"
-	// DependencyChange is that a service calls another one for the first time.
-	DependencyChange ChangeKind = "dependency"
-	// TrafficChange is that many more requests come to a service than did in the hour before.
-	TrafficChange ChangeKind = "traffic"
-	// MixChange is that many more of the requests to a service are for one operation than were in the hour before.
-	MixChange ChangeKind = "traffic.mix"
-)
-
-// IsMade says whether such a change is one that people make. The others may be, and may also be what trouble makes.
-func (k ChangeKind) IsMade() bool {
-	switch k {
-	case VersionChange, RevisionChange, ConfigurationChange, FlagChange, FlagRulesChange:
-		return true
-	default:
-		return false
-	}
-}
-
 // Change is what changed before something: an association, and no proof.
 type Change struct {
-	Kind    ChangeKind
+	Kind    change.Kind
 	Service names.Entity
 	At      time.Time
 	// Subject is what of the service has changed: a flag, who is called, or an operation.
 	Subject string
 	// From and To are what it was and is, as far as they are known.
 	From, To string
+	// Back says that To served before From did.
+	Back bool
 	// Share is the share of a flag's evaluations that To has, or of the requests that the operation has, and Before what it
 	// was; both from 0 to 1.
 	Share, Before float64
 	// Of are how many there are and Many how many of them are concerned: instances, or requests now, where Of is how many
 	// there were.
 	Many, Of float64
+}
+
+// NameChange gives a change the names that people know; nil stays nil.
+func NameChange(c *change.Change, table *names.Table) *Change {
+	if c == nil {
+		return nil
+	}
+	named := &Change{
+		Kind: c.Kind, Service: table.EntityOf(c.Service), At: time.Unix(0, c.At), Subject: c.Flag,
+		From: c.From, To: c.To, Back: c.Back, Share: c.Share, Before: c.Before, Many: c.Many, Of: c.Of,
+	}
+	switch c.Kind {
+	case change.Dependency:
+		named.Subject = table.EntityOf(c.Callee).Name
+	case change.Mix:
+		named.Subject = table.OperationOf(c.Operation).Name
+	}
+	return named
 }
 
 // aside is from how long before on a change is not just before.
@@ -84,19 +69,19 @@ func (c *Change) what() string {
 	service := c.Service.Name
 	from := cmp.Or(c.From, "unknown")
 	switch c.Kind {
-	case ConfigurationChange:
+	case change.Configuration:
 		return fmt.Sprintf("%s was rolled out anew in the same version (%s in place of %s)", service, c.To, from)
-	case FlagFirst:
+	case change.FlagFirst:
 		return fmt.Sprintf("%s evaluated flag %s for the first time, to %s", service, c.Subject, c.To)
-	case FlagRulesChange:
+	case change.FlagRules:
 		return fmt.Sprintf("flag %s of %s got other rules, version %s in place of %s", c.Subject, service, c.To, from)
-	case FlagChange:
+	case change.Flag:
 		if c.Share >= whole && c.Before <= 1-whole {
 			return fmt.Sprintf("flag %s of %s went from %s to %s", c.Subject, service, from, c.To)
 		}
 		return fmt.Sprintf("flag %s of %s came to be %s in %s of its evaluations (before: %s)",
 			c.Subject, service, c.To, percent(c.Share), percent(c.Before))
-	case RestartChange:
+	case change.Restart:
 		switch {
 		case c.Many >= c.Of:
 			return service + " was restarted"
@@ -105,15 +90,18 @@ func (c *Change) what() string {
 		default:
 			return fmt.Sprintf("%.0f of %.0f instances of %s were replaced", c.Many, c.Of, service)
 		}
-	case DependencyChange:
+	case change.Dependency:
 		return fmt.Sprintf("%s called %s for the first time", service, c.Subject)
-	case TrafficChange:
+	case change.Traffic:
 		return fmt.Sprintf("requests to %s rose to %s in ten seconds (in the hour before: at most %s)",
 			service, figure(c.Many), figure(c.Of))
-	case MixChange:
+	case change.Mix:
 		return fmt.Sprintf("%s came to be %s of the requests to %s (in the hour before: at most %s)",
 			c.Subject, percent(c.Share), service, percent(c.Before))
 	default:
+		if c.Back {
+			return fmt.Sprintf("%s went back from %s %s to %s", service, c.Kind, from, c.To)
+		}
 		return fmt.Sprintf("%s changed from %s %s to %s", service, c.Kind, from, c.To)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/blame"
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/change"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/gauge"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/health"
@@ -50,26 +51,6 @@ type Suspect struct {
 	Seen Deviation
 	// Strain is what stands out of where it runs, if anything does.
 	Strain gauge.Strain
-}
-
-// Release is a version of a service that served for the first time.
-type Release struct {
-	Service           names.Entity
-	Version, Previous string
-	// Revision and PreviousRevision are those of the source, as far as they are known.
-	Revision, PreviousRevision string
-	At                         time.Time
-}
-
-// Change is the release as a change: of the version, or if that is missing or the same, of the revision.
-func (r *Release) Change() Change {
-	if r.Version == r.Previous || (r.Version == "" || r.Previous == "") && r.Revision != "" && r.PreviousRevision != "" {
-		return Change{Kind: RevisionChange, Service: r.Service, At: r.At, From: r.PreviousRevision, To: r.Revision}
-	}
-	return Change{
-		Kind: VersionChange, Service: r.Service, At: r.At,
-		From: cmp.Or(r.Previous, r.PreviousRevision), To: cmp.Or(r.Version, r.Revision),
-	}
 }
 
 // Started is a burn that begins to be announced.
@@ -271,21 +252,21 @@ func rough(d time.Duration) string {
 	return d.String()
 }
 
-// VersionChanged says that a version served for the first time, and which share of the service's traffic it had from then until now.
-// The event's time is when it first served, and that at which it was observed is now.
-func (e *Events) VersionChanged(r Release, share float64, now time.Time) {
-	c := r.Change()
-	a := e.add("service.version_changed", c.At, plog.SeverityNumberInfo,
+// VersionChanged says that a version serves for the first time or again, and which share of the service's traffic it had while
+// that was measured. The event's time is when it first did, and that at which it was observed is now.
+func (e *Events) VersionChanged(c *change.Change, table *names.Table, now time.Time) {
+	service := table.EntityOf(c.Service)
+	a := e.add("service.version_changed", time.Unix(0, c.At), plog.SeverityNumberInfo,
 		fmt.Sprintf("%s now serves %s %s with %s of its traffic; before, it was %s.",
-			c.Service.Name, c.Kind, c.To, percent(share), cmp.Or(c.From, "unknown")))
+			service.Name, c.Kind, c.To, percent(c.Share), cmp.Or(c.From, "unknown")))
 	e.records.At(e.records.Len() - 1).SetObservedTimestamp(pcommon.NewTimestampFromTime(now))
-	a.PutStr("service.name", c.Service.Name)
-	putUnlessEmpty(a, "service.namespace", c.Service.Namespace)
-	putUnlessEmpty(a, "service.version", r.Version)
-	putUnlessEmpty(a, "service.previous_version", r.Previous)
-	putUnlessEmpty(a, "vcs.ref.head.revision", r.Revision)
-	putUnlessEmpty(a, "vcs.ref.head.previous_revision", r.PreviousRevision)
-	a.PutDouble("service.version.traffic_share", share)
+	a.PutStr("service.name", service.Name)
+	putUnlessEmpty(a, "service.namespace", service.Namespace)
+	putUnlessEmpty(a, "service.version", c.Release.Version)
+	putUnlessEmpty(a, "service.previous_version", c.Previous.Version)
+	putUnlessEmpty(a, "vcs.ref.head.revision", c.Release.Revision)
+	putUnlessEmpty(a, "vcs.ref.head.previous_revision", c.Previous.Revision)
+	a.PutDouble("service.version.traffic_share", c.Share)
 }
 
 // BurnStarted announces a burn.

@@ -1,4 +1,4 @@
-package engine
+package change
 
 import (
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/dependency"

@@ -1,6 +1,10 @@
-package engine
+package change
 
-import "github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/rollout"
+import (
+	"slices"
+
+	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/rollout"
+)
 
 // maxInstances bounds the instances of one service that are told apart at a time, and maxAllInstances those of all; those
 // beyond are not noticed.
@@ -15,7 +19,7 @@ type instances struct {
 	seen []instance
 	// arrived is when one came that was not there before, and restart what came of it, if anything did.
 	arrived int64
-	restart *change
+	restart *entry
 }
 
 type instance struct {
@@ -23,8 +27,9 @@ type instance struct {
 	first, last int64
 }
 
-// see notes that an instance serves, and says whether one has come while none was awaited. Without room only those that are
-// known count, and of a service that is not yet familiar all have been there before.
+// see notes that an instance serves, and says whether one has come while none was awaited. Without room for more of all services
+// it takes the place of one that has gone, and else is not noticed; of a service that is not yet familiar all have been there
+// before.
 func (is *instances) see(id string, now int64, room, familiar bool) (arrived bool) {
 	for i := range is.seen {
 		if s := &is.seen[i]; s.id == id {
@@ -32,15 +37,9 @@ func (is *instances) see(id string, now int64, room, familiar bool) (arrived boo
 			return false
 		}
 	}
-	if len(is.seen) >= maxInstances {
-		left := is.seen[:0]
-		for _, s := range is.seen {
-			if now-s.last <= rollout.Forgotten {
-				left = append(left, s)
-			}
-		}
-		clear(is.seen[len(left):])
-		is.seen = left
+	if before := len(is.seen); !room || before >= maxInstances {
+		is.forget(now)
+		room = room || len(is.seen) < before
 	}
 	if !room || len(is.seen) >= maxInstances {
 		return false
@@ -52,6 +51,11 @@ func (is *instances) see(id string, now int64, room, familiar bool) (arrived boo
 	}
 	is.arrived, is.restart = now, nil
 	return !awaited
+}
+
+// forget makes room by those that have been silent for long.
+func (is *instances) forget(now int64) {
+	is.seen = slices.DeleteFunc(is.seen, func(s instance) bool { return now-s.last > rollout.Forgotten })
 }
 
 // replaced is how many of the instances that were there when the latest one arrived have fallen silent since, of how many.
