@@ -63,6 +63,7 @@ evidence/finding.go effect
 evidence/finding.go leastUnits
 evidence/finding.go leastWitnesses
 evidence/finding.go leastExcess
+evidence/finding.go leastLoss
 evidence/finding.go slower
 evidence/finding.go byChance
 evidence/finding.go prior
