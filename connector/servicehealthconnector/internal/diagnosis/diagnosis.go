@@ -135,11 +135,14 @@ func Rank(
 			n.since = min(n.since, f.Since)
 		}
 	}
+	// In an order of their own, sums are the same to the last bit whenever a stream is replayed.
+	entities := slices.Sorted(maps.Keys(nodes))
 	var total float64
-	for _, n := range nodes {
-		total += n.own
+	for _, entity := range entities {
+		total += nodes[entity].own
 	}
-	for e, g := range gaps {
+	for _, e := range slices.SortedFunc(maps.Keys(gaps), evidence.Edge.Compare) {
+		g := gaps[e]
 		total += g.excess
 		nodes[e.Caller].out.deviate(g)
 		nodes[e.Callee].in.deviate(g)
@@ -156,7 +159,8 @@ func Rank(
 		}
 	}
 	others := below(nodes, edges)
-	for _, n := range nodes {
+	for _, entity := range entities {
+		n := nodes[entity]
 		most = max(most, n.latencyWeight())
 		s := n.suspect(total, others[n.entity].most)
 		if s.Weight > 0 {

@@ -37,6 +37,19 @@ func never(uint32, int64) bool { return false }
 
 func rests(uint32) (gauge.Strain, bool) { return gauge.Strain{}, false }
 
+// A replayed stream gives the same verdicts, to the last bit.
+func TestRankIsTheSameEachTime(t *testing.T) {
+	var found []evidence.Finding
+	for i := range uint32(40) {
+		found = append(found, slow(2+i, 10+float64(i)/7, 1e6/float64(3+i)), way(2+i, 50, 10+float64(i)/3, 1e6/float64(7+i)))
+	}
+	first, _ := Rank(found, ways(), never, rests)
+	for range 20 {
+		again, _ := Rank(found, ways(), never, rests)
+		require.Equal(t, first, again)
+	}
+}
+
 func TestRank(t *testing.T) {
 	tests := map[string]struct {
 		found []evidence.Finding

@@ -1,6 +1,8 @@
 package evidence
 
 import (
+	"slices"
+
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/names"
 	"github.com/throughline-otel/throughline/connector/servicehealthconnector/internal/trace"
 )
@@ -25,14 +27,7 @@ func (b *Book) ended(t *trace.Trace, first int32, own *stratum, spans int, now i
 			b.end(span, own, mix(path, c.what), c.what, c.n, now)
 		}
 	}
-	n := 0
-	for _, c := range b.events {
-		if c.kind != Last {
-			b.events[n] = c
-			n++
-		}
-	}
-	b.events = b.events[:n]
+	b.events = slices.DeleteFunc(b.events, func(c count) bool { return c.kind == Last })
 }
 
 // How much an operation was ever seen to call. Where one never calls, or never another after the first, there is nothing to learn of

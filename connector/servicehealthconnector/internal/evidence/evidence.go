@@ -41,8 +41,8 @@ const (
 	mostGain = 5
 	// halfLife is the age in nanoseconds at which the past counts half.
 	halfLife = 1800e9
-	// pause is for how long in nanoseconds nothing has to come from anywhere, at the least, for traces to be cut in two by it: silent times
-	// as long as it was lately, on average over intervals, until something came.
+	// pause is for how long in nanoseconds nothing has to come from anywhere, at the least, for traces to be cut in two by it: silent
+	// times as long as it was lately, on average over intervals, until something came.
 	pause     = int64(10e9)
 	silent    = 4
 	intervals = 8
@@ -148,6 +148,11 @@ type Book struct {
 // Edge is a pair of services of which one calls the other.
 type Edge struct{ Caller, Callee uint32 }
 
+// Compare orders edges.
+func (e Edge) Compare(other Edge) int {
+	return cmp.Or(cmp.Compare(e.Caller, other.Caller), cmp.Compare(e.Callee, other.Callee))
+}
+
 // traffic is how many calls went along an edge of late.
 type traffic struct {
 	calls float64
@@ -159,8 +164,8 @@ type traffic struct {
 func New(hold int64) *Book {
 	return &Book{
 		hold:   hold,
-		strata: map[uint64]*stratum{}, features: map[key]*feature{}, calls: map[Edge]*traffic{}, compared: map[uint32]struct{}{}, mending: map[uint32]int64{},
-		apart: map[uint32]*apart{},
+		strata: map[uint64]*stratum{}, features: map[key]*feature{}, calls: map[Edge]*traffic{}, apart: map[uint32]*apart{},
+		compared: map[uint32]struct{}{}, mending: map[uint32]int64{},
 	}
 }
 
@@ -246,21 +251,20 @@ func (b *Book) unit(t *trace.Trace, spans []int32, now int64) {
 			b.settle(s, now)
 		}
 	}
+	for _, s := range []*stratum{own, under} {
+		if s != nil {
+			b.knowAll(s, first)
+		}
+	}
 	shape, time := own, own
 	if own == nil || own.witnesses < mature {
 		shape, time = under, anywhere
 	}
 	if shape != nil && shape.witnesses >= leastPast {
-		b.knowAll(shape, first)
 		b.judge(shape, weight, now, shape == own)
 	}
 	if time != nil && time.times != nil && time.times.measured > 0 {
 		b.compare(t, time.times, spans, now)
-	}
-	for _, s := range []*stratum{own, under} {
-		if s != nil {
-			b.knowAll(s, first)
-		}
 	}
 	for _, s := range []*stratum{own, under, anywhere} {
 		if s != nil {
